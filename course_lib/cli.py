@@ -1,0 +1,239 @@
+"""The `course` command: everything the Makefile, a reader, a learner or an author runs.
+
+Each command imports what it needs when it runs, so that `course --help` answers at once, and says
+in one line what is wrong (exit code 2) when it meets something the user can mend.
+"""
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course_lib.errors import CourseError
+
+app = typer.Typer(
+    help="Language Models, Distilled: read, run, check and build the course.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="The texts of the course: fetch, list, pack.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Chapters = Annotated[
+    list[str] | None, typer.Argument(help="chapters, as 01 or 01_language_models; default: all")
+]
+
+
+def main() -> None:
+    """Run a command; one readable line for what the user can mend."""
+    try:
+        app()
+    except CourseError as error:
+        print(f"course: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("course: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+# ------------------------------------------------------------------------------------ the data
+
+
+@data.command("list")
+def data_list() -> None:
+    """Each data parcel: is it here, where, how big, and whose."""
+    from course_lib.data import parcels
+
+    for held in parcels.holdings():
+        print(f"{held.parcel.name:<8} {held.state:<8} {held.size / 1e6:>5.1f} MB  {held.path}")
+        print(f"{'':<8} {held.parcel.contents} ({held.parcel.rights})")
+
+
+@data.command("fetch")
+def data_fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="parcels; default: all")] = None,
+) -> None:
+    """Download the parcels that are not here yet, and verify those that are."""
+    from course_lib.data import parcels
+
+    for name in names or parcels.PARCELS:
+        print(f"{name}: {parcels.fetch(name, repair=True)}")
+
+
+@data.command("pack")
+def data_pack(folder: Annotated[Path, typer.Argument(help="where to put the files")]) -> None:
+    """Make a folder of all parcels for machines without network: COURSE_MIRROR=FOLDER there."""
+    from course_lib.data import parcels
+
+    for file in parcels.pack(folder):
+        print(file)
+
+
+# ----------------------------------------------------------------------------------- the models
+
+
+class Recipe(str, Enum):
+    """The models that `course train` knows."""
+
+    kneser_ney = "kneser-ney"
+
+
+@app.command()
+def train(
+    recipe: Annotated[Recipe, typer.Argument(help="which model")],
+    text: Annotated[
+        Path | None,
+        typer.Option(help="a UTF-8 text of your own; its last 10 % is validation"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the result as one line of JSON, last")
+    ] = False,
+) -> None:
+    """Train a language model on the ladder's Shakespeare, or on a text of your own."""
+    from course_lib.data import corpora
+    from course_lib.training import recipes
+
+    corpus = corpora.read_text_file(text) if text else corpora.load("shakespeare")
+    result = recipes.train_kneser_ney(corpus)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+
+
+# ------------------------------------------------------------------------------- for the learner
+
+
+@app.command()
+def check(
+    notebook: Annotated[Path, typer.Argument(help="an exercises.ipynb with your answers")],
+) -> None:
+    """Check the answers in a notebook with nbval; the notebook itself is left as it is."""
+    from course_lib.exercises.notebook_check import check_notebook
+
+    report = check_notebook(notebook)
+    print(report)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Look at what is installed here, and say how to mend what is missing."""
+    from course_lib import environment
+
+    findings = environment.doctor()
+    for finding in findings:
+        mark = "✓" if finding.ok else "✗"
+        mend = "" if finding.ok else f"   → {finding.mend}"
+        print(f"{mark} {finding.what:<24} {finding.found}{mend}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def lab() -> None:
+    """Open the course in JupyterLab."""
+    from course_lib.publishing.repository import find_root
+    from course_lib.publishing.suite import run_lab
+
+    raise typer.Exit(run_lab(find_root()))
+
+
+# -------------------------------------------------------------------------------- for the author
+
+
+@app.command()
+def refresh(
+    chapters: Chapters = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if a page is stale")
+    ] = False,
+    restamp: Annotated[
+        bool, typer.Option("--restamp", help="stamp as fresh, where nbval is green on it as it is")
+    ] = False,
+) -> None:
+    """Execute the pages whose code, library or records changed (or the chapters you name)."""
+    from course_lib.figures.ladder import write_ladder
+    from course_lib.publishing import refresh as publisher
+    from course_lib.publishing.repository import find_root
+    from course_lib.publishing.status import write_status_page
+
+    root = find_root()
+    if check:
+        stale = publisher.stale_pages(root, chapters)
+        for page, said in stale.items():
+            print(f"stale: {page.relative_to(root)}: {'; '.join(said)}")
+        if stale:
+            raise CourseError(
+                f"{len(stale)} page(s) are stale; run `course refresh`, or `course refresh "
+                "--restamp` where the change leaves the outputs as they are"
+            )
+        print("every page is fresh")
+        return
+    if restamp:
+        written = publisher.restamp(root, chapters)
+    else:
+        written = publisher.refresh(root, chapters)
+    write_ladder(root)
+    write_status_page(root)
+    print(f"{len(written)} page(s) written")
+
+
+@app.command()
+def status() -> None:
+    """Each page: fresh or stale, and what running it costs."""
+    from course_lib.publishing.repository import find_root
+    from course_lib.publishing.status import rows
+
+    for row in rows(find_root()):
+        cost = f"{row['seconds']:>6} s {row['memory (MB)']:>5} MB"
+        print(f"{row['page']:<40} {cost}  {row['state']}")
+
+
+@app.command()
+def book() -> None:
+    """Build the HTML book; any warning is an error."""
+    from course_lib.publishing.book import build_book
+    from course_lib.publishing.repository import find_root
+
+    index = build_book(find_root())
+    print(f"the book is built; open {index.as_uri()}")
+
+
+@app.command()
+def test() -> None:
+    """Lint, unit tests, freshness, every notebook, the built book in a browser."""
+    from course_lib.publishing.repository import find_root
+    from course_lib.publishing.suite import run_suite
+
+    raise typer.Exit(run_suite(find_root()))
+
+
+@app.command()
+def bench() -> None:
+    """Run every benchmark: pairs side by side, medians and ratios."""
+    from course_lib.publishing.repository import find_root
+    from course_lib.publishing.suite import run_benchmarks
+
+    raise typer.Exit(run_benchmarks(find_root()))
+
+
+@app.command("set-repository")
+def set_repository(
+    url: Annotated[str, typer.Argument(help="such as https://github.com/you/course")],
+) -> None:
+    """Make URL the repository's address in every file and every setup cell."""
+    from course_lib.publishing import setup_cell
+    from course_lib.publishing.repository import find_root
+
+    root = find_root()
+    for file in setup_cell.set_repository(root, url):
+        print(f"changed {file.relative_to(root)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""How well a model predicts a text: nats per character, and the same in other units.
+
+`evaluate` scores every token with all the text before it as history, and `evaluate_in_blocks`
+starts again with an empty history at each block, as nanoGPT reports. The second makes any model
+look worse (a Kneser–Ney model restarted every 128 characters loses about 0.026 nats), so compare
+models only within one column.
+
+A model is anything with `token_log_probs(tokens, start)`: ln p(token | all tokens before it) for
+tokens[start:], of which it may look at as many as it can.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from course_lib.errors import CourseError
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """What a model must be able to do to be scored."""
+
+    def token_log_probs(
+        self, tokens: Int[np.ndarray, " n"], start: int = 0
+    ) -> Float64[np.ndarray, " scored"]:
+        """ln p(token | all tokens before it), in nats, for tokens[start:]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """What each token of a text cost a model, and that cost in the units people use."""
+
+    nats: Float64[
+        np.ndarray, " n"
+    ]  # -ln p of each token; inf where the model thought it impossible
+    n_bytes: int  # length of the same text in UTF-8
+
+    @property
+    def loss(self) -> float:
+        """Mean cost of a token, in nats."""
+        return float(self.nats.mean())
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): among how many equally likely symbols the model in effect hesitates."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    @property
+    def bits_per_char(self) -> float:
+        """Mean cost of a token, in bits: loss / ln 2."""
+        return self.loss / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Cost of the text in bits / its bytes in UTF-8: comparable across tokenizers."""
+        return float(self.nats.sum()) / math.log(2) / self.n_bytes
+
+    def blocks(self, size: int) -> Float64[np.ndarray, " blocks"]:
+        """Mean loss of each stretch of `size` tokens, for paired comparison of two models.
+
+        Neighbouring tokens are hard or easy together; the means of long stretches are nearly
+        independent. The rest that fills no whole block is left out.
+        """
+        whole = len(self.nats) // size
+        if whole == 0:
+            raise CourseError(
+                f"{len(self.nats)} tokens fill no block of {size}; choose a smaller size"
+            )
+        return self.nats[: whole * size].reshape(whole, size).mean(axis=1)
+
+
+def evaluate(
+    model: LanguageModel,
+    history_tokens: Int[np.ndarray, " history"],
+    tokens: Int[np.ndarray, " n"],
+    n_bytes: int,
+) -> Score:
+    """Score every one of `tokens`, each with everything before it as history: `val_loss`.
+
+    `history_tokens` is the text that ends where `tokens` begins (for a validation part: the end of
+    the training text), so that the first characters have a history too. `n_bytes` is the length of
+    `tokens`' text in UTF-8. Raises CourseError when there is nothing to score.
+    """
+    if len(tokens) == 0:
+        raise CourseError("there are no tokens to score; give a text of at least one character")
+    text = np.concatenate([history_tokens, tokens])
+    return Score(-model.token_log_probs(text, start=len(history_tokens)), n_bytes)
+
+
+def evaluate_in_blocks(
+    model: LanguageModel, tokens: Int[np.ndarray, " n"], block: int = 128
+) -> float:
+    """Mean nats per token with the history restarted at each block, as nanoGPT reports.
+
+    A block reads `block` inputs and predicts the same stretch shifted by one: its target j (from
+    0) is scored after the j + 1 tokens of its block before it. Blocks do not overlap in their
+    targets, and the first token of the text is never a target. nanoGPT draws blocks at random and
+    this takes them all; targets that fill no whole block are left out, except in a text shorter
+    than one block, which is scored as a block of its own.
+
+    Raises CourseError for a text of fewer than two tokens.
+    """
+    if block < 1:
+        raise CourseError(f"a block of {block} tokens has no targets; choose 1 or more")
+    if len(tokens) < 2:
+        raise CourseError("a text of one token has no token to predict from; give a longer one")
+    block = min(block, len(tokens) - 1)
+    starts = range(0, len(tokens) - block, block)
+    return float(
+        -np.mean([model.token_log_probs(tokens[s : s + block + 1], start=1) for s in starts])
+    )

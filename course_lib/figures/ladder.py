@@ -1,0 +1,94 @@
+"""The ladder: every language model of the book on one scale, drawn from what the chapters recorded.
+
+A chapter hands its rungs on with `record(rungs=[…])`; `write_ladder` draws them all into the
+picture that the README and the landing page show.
+"""
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from course_lib.evidence import RESULTS
+from course_lib.figures.style import BLUE, GREY, INK, ORANGE, STYLE
+from course_lib.files import write_atomically
+
+COLOURS = {"counting": BLUE, "compressor": ORANGE, "guess": GREY}
+MARKERS = {"counting": "o", "compressor": "s", "guess": "v"}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One model on the ladder, scored on the validation plays."""
+
+    name: str
+    kind: str  # "guess", "counting", "compressor"
+    nats: float  # per character
+    bits_per_byte: float
+    seconds: float  # to fit and to score, on the machine that made the page
+    stored: int  # counts or parameters that the model keeps
+    megabytes: float
+
+
+def draw_ladder(rungs: list[Rung]) -> Figure:
+    """Rungs from the worst at the top to the best at the foot; nats below, bits above."""
+    rungs = sorted(rungs, key=lambda rung: -rung.nats)
+    with plt.rc_context(STYLE):
+        fig, ax = plt.subplots(figsize=(8, 0.8 + 0.3 * len(rungs)))
+        best = min(rung.nats for rung in rungs)
+        ax.axvline(best, color=INK, linewidth=1, linestyle=":")
+        for kind, colour in COLOURS.items():
+            rows = [i for i, rung in enumerate(rungs) if rung.kind == kind]
+            nats = [rungs[i].nats for i in rows]
+            ax.plot(nats, rows, MARKERS[kind], color=colour, label=kind, markersize=7)
+        for i, rung in enumerate(rungs):
+            ax.annotate(
+                f"{rung.nats:.3f}",
+                (rung.nats, i),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+            )
+        ax.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
+        ax.invert_yaxis()
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel("loss on the validation plays (nats per character; lower is better)")
+        ax.set_xlim(min(1.2, best - 0.2), rungs[0].nats * 1.08)
+        bits = ax.secondary_xaxis(
+            "top", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
+        )
+        bits.set_xlabel("bits per character")
+        ax.legend(loc="lower right")
+    return fig
+
+
+def recorded_rungs(root: Path) -> list[Rung]:
+    """Every rung that a chapter has recorded, in the chapters' order."""
+    rungs = []
+    for file in sorted((root / "chapters").glob(f"*/{RESULTS}")):
+        for page in json.loads(file.read_text("utf-8")).values():
+            rungs += [Rung(**rung) for rung in page.get("results", {}).get("rungs", [])]
+    return rungs
+
+
+def ladder_svg(root: Path) -> str:
+    """The picture as SVG text, the same text for the same records."""
+    if not (rungs := recorded_rungs(root)):
+        return ""
+    fig = draw_ladder(rungs)
+    buffer = io.StringIO()
+    with plt.rc_context(STYLE):
+        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def write_ladder(root: Path) -> None:
+    """Write book/_static/ladder.svg, once there is a rung to draw."""
+    if svg := ladder_svg(root):
+        write_atomically(root / "book" / "_static" / "ladder.svg", svg)

@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+COURSE = [sys.executable, "-m", "course_lib"]
+
+
+def course(*arguments, **options):
+    return subprocess.run(
+        [*COURSE, *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_importing_the_package_is_light_and_loads_no_torch():
+    code = "import sys, course_lib; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_command():
+    said = course("--help").stdout
+    for command in ("data", "train", "check", "doctor", "refresh", "status", "book", "test"):
+        assert command in said
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("text") / "verse.txt"
+    file.write_text("the cat sat on the mat and the dog sat on the log\n" * 200, "utf-8")
+    return file
+
+
+def test_train_ends_with_one_line_of_json(text_file):
+    done = course("train", "kneser-ney", "--text", text_file, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["recipe"] == "kneser-ney"
+    assert set(result) >= {
+        "recipe",
+        "parameters",
+        "steps",
+        "seconds",
+        "val_loss",
+        "val_loss_blocks",
+        "bits_per_byte",
+        "device",
+    }
+    assert 0 < result["val_loss"] < 0.1  # 200 times the same line
+    assert result["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "empty"), (b"short", "short"), (b"\xff\xfe\x00binary" * 500, "UTF-8"), (None, "no")],
+)
+def test_a_text_that_cannot_be_used_gets_one_line_and_exit_code_2(tmp_path, content, said):
+    file = tmp_path / "text.txt"
+    if content is not None:
+        file.write_bytes(content)
+    done = course("train", "kneser-ney", "--text", file, "--json")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_outside_a_clone_of_the_course_the_package_still_finds_its_own(tmp_path):
+    done = course("status", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "01_language_models/1_counting" in done.stdout
+
+
+def test_an_unknown_chapter_is_named_with_those_there_are():
+    done = course("refresh", "--check", "42")
+    assert done.returncode == 2
+    assert "there is no chapter '42'; there are: 01_language_models" in done.stderr
