@@ -6,7 +6,7 @@ in one line what is wrong (exit code 2) when it meets something the user can men
 
 import json
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +76,7 @@ def data_pack(folder: Annotated[Path, typer.Argument(help="where to put the file
 # ----------------------------------------------------------------------------------- the models
 
 
-class Recipe(str, Enum):
+class Recipe(StrEnum):
     """The models that `course train` knows."""
 
     kneser_ney = "kneser-ney"

@@ -67,16 +67,16 @@ def doctor() -> list[Finding]:
     findings = [
         Finding(
             "Python",
-            sys.version_info >= (3, 10),
+            sys.version_info >= (3, 11),
             platform.python_version(),
-            "install Python 3.10 or newer",
+            "install Python 3.11 or newer",
         )
     ]
     groups = {
         "notebooks": (("numpy", "matplotlib", "hypothesis", "jaxtyping"), "pip install -e ."),
-        "JupyterLab": (("jupyterlab", "ipykernel", "nbval"), "pip install -e .[lab]"),
-        "book": (("jupyter_book", "jupytext"), "pip install -e .[book]"),
-        "tests": (("pytest", "beartype", "playwright", "ruff"), "pip install -e .[test]"),
+        "JupyterLab": (("jupyterlab", "ipykernel", "nbval"), 'pip install -e ".[lab]"'),
+        "book": (("jupyter_book", "jupytext"), 'pip install -e ".[book]"'),
+        "tests": (("pytest", "beartype", "playwright", "ruff"), 'pip install -e ".[test]"'),
     }
     for what, (modules, mend) in groups.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]

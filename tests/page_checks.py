@@ -186,7 +186,11 @@ _AXE_OPTIONS = {
     # Off by default in axe-core, but what speech control needs: a button is called what it shows.
     "rules": {"label-content-name-mismatch": {"enabled": True}},
 }
-_AXE_COLOURS = _AXE_OPTIONS | {"runOnly": {"type": "tag", "values": ["cat.color"]}}
+_AXE_COLOURS = {
+    "resultTypes": ["violations"],
+    "preload": False,
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+}
 
 # All folds open; and of each kind of coloured word in code one, for its thousand likes take axe
 # most of its time: the others become plain text of their block, which is looked at too.

@@ -132,7 +132,7 @@ def test_what_one_page_records_another_loads(tmp_path, monkeypatch):
     assert set(reads) == {"01_x/1_a/rungs", "01_x/1_a/counts"}
     with pytest.raises(CourseError, match="has recorded rungs, counts; for 'losses', run"):
         load("01_x/1_a", "losses")
-    with pytest.raises(CourseError, match="has recorded nothing; .* `course refresh 02_y`"):
+    with pytest.raises(CourseError, match=r"has recorded nothing; .* `course refresh 02_y`"):
         load("02_y/1_a", "losses")
 
 

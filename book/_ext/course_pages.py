@@ -16,6 +16,7 @@ Two more, of the same kind, are templates: see `book/_templates`.
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from typing import Any
 
@@ -77,9 +78,11 @@ def _find_dangling_footnotes(app, doctree) -> None:
     defined = {name for footnote in doctree.findall(nodes.footnote) for name in footnote["ids"]}
     for reference in doctree.findall(nodes.footnote_reference):
         if reference.get("refid") not in defined:
-            label = reference.get("refname") or reference.astext()
             logger.warning(
-                "footnote %r leads nowhere; define it, or end the page with {footbibliography}",
-                label,
+                "a citation leads nowhere: end the page with {footbibliography}",
                 location=reference,
             )
+    for text in doctree.findall(nodes.Text):  # MyST shows a footnote that has no definition as text
+        code = isinstance(text.parent, nodes.FixedTextElement | nodes.literal | nodes.raw)
+        if not code and (label := re.search(r"\[\^[\w-]+\]", text)):
+            logger.warning("footnote %s has no definition", label[0], location=text.parent)

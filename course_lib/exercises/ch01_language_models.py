@@ -171,9 +171,12 @@ def k_added_to_frequencies(counts, k):
     return frequencies / frequencies.sum()
 
 
-def count_vectors(smallest: int = 2) -> st.SearchStrategy[np.ndarray]:
-    """How often each of a few symbols followed a history."""
-    return st.lists(st.integers(0, 6), min_size=smallest, max_size=5).map(np.array)
+def count_vectors() -> st.SearchStrategy[np.ndarray]:
+    """How often each of a few symbols followed a history: often never, at times none of them."""
+    count = st.sampled_from([0, 1, 2, 3, 4, 5, 0, 1])
+    some = st.lists(count, min_size=2, max_size=5)
+    none = st.lists(st.just(0), min_size=2, max_size=5)
+    return st.one_of(some, some, some, none).map(np.array)
 
 
 # 01.4 --------------------------------------------------------- interpolation weights by EM
@@ -480,7 +483,8 @@ def always_the_likeliest(probs, temperature, u):
 @st.composite
 def probs_temperature_u(draw):
     weights = draw(st.lists(st.integers(0, 6), min_size=2, max_size=4).filter(any))
-    u = draw(st.integers(0, 996)) / 997  # 0, or a number that no cumulative probability equals
+    # 0, or a number that no cumulative probability equals
+    u = draw(st.one_of(st.just(0), st.integers(0, 996))) / 997
     return np.array(weights) / sum(weights), draw(st.sampled_from([0.5, 1.0, 2.0])), u
 
 

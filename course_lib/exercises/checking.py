@@ -4,7 +4,7 @@ A blank stub is "not answered yet". A wrong answer *raises*, so that no tool can
 a right one; the error is a single line with the smallest counter-example, the sentence of the
 known mistake it matches (or a diagnosis of its properties), and where to find a hint.
 
-Everything is deterministic: inputs are drawn from a fixed seed.
+Everything is deterministic: inputs are drawn from a fixed seed, the same on every machine.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ from course_lib.exercises.prohibited import prohibited_name
 from course_lib.exercises.running import Outcome, TooSlow, run, same_outcome, time_limit
 
 SECONDS = 10.0  # for all inputs together; references take a fraction of a second
+BYTES = 2048  # of chance for one draw: more than any exercise's inputs need
 SHRINKING_SECONDS = 3.0  # after which the smallest case so far has to do
 
 
@@ -87,15 +88,19 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     """The verdict on an answer: never raises, whatever the answer does."""
     if reason := _unusable(exercise, parts(answer)):
         return _wrong(exercise, reason)
-    function, cases, outcomes = exercise.as_function(answer), cases_of(exercise), []
+    function, outcomes = exercise.as_function(answer), []
+    (inputs,) = draw(exercise.inputs, 1)
     try:
         with time_limit(SECONDS):
+            if isinstance(run(function, inputs).error, NotImplementedError):
+                return Verdict("not answered", 0, exercise.no_answer)
+        cases = cases_of(exercise)
+        with time_limit(SECONDS):
             for case in cases:
-                outcomes.append(run(function, case.inputs))
-                if isinstance(outcomes[0].error, NotImplementedError):
-                    return Verdict("not answered", 0, exercise.no_answer)
+                inputs = case.inputs
+                outcomes.append(run(function, inputs))
     except TooSlow:
-        where = _described(exercise, cases[len(outcomes)].inputs)
+        where = _described(exercise, inputs)
         return _wrong(
             exercise,
             f"for {where} your answer was still running after {SECONDS:g} seconds: does a loop "
@@ -107,7 +112,8 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     ]
     if all(right):
         return Verdict("correct", exercise.points, exercise.full_marks)
-    example = _smallest_counter_example(exercise, function, cases[right.index(False)])
+    failing = [case.inputs for case, is_right in zip(cases, right, strict=True) if not is_right]
+    example = _smallest_counter_example(exercise, function, min(failing, key=_length))
     reason = _known_mistake(exercise, cases, outcomes, right) or _diagnosis(
         exercise, cases, outcomes, right
     )
@@ -129,9 +135,23 @@ _CASES: dict[Exercise, list[Case]] = {}
 
 
 def draw(strategy: Any, count: int) -> list[Any]:
-    """The first `count` draws of a strategy from a fixed seed (fewer if it has fewer)."""
+    """`count` draws of a strategy, the same everywhere (fewer if it filters nearly all out).
+
+    Random bytes from a fixed seed decide each draw. Hypothesis's own search would prefer constants
+    that it finds in whatever modules happen to be imported, and so differ from place to place.
+    """
     drawn: list[Any] = []
-    _search(strategy, lambda inputs: bool(drawn.append(inputs)), count)
+
+    @hypothesis.settings(database=None, deadline=None)
+    @hypothesis.given(strategy)
+    def keep(inputs: Any) -> None:
+        drawn.append(inputs)
+
+    random = Random(0)
+    for _ in range(20 * count):
+        if len(drawn) == count:
+            break
+        keep.hypothesis.fuzz_one_input(random.randbytes(BYTES))
     return drawn
 
 
@@ -157,10 +177,17 @@ def _search(strategy: Any, condition: Any, count: int) -> None:
         hypothesis.find(strategy, condition, settings=settings, random=Random(0))
 
 
-def _smallest_counter_example(exercise: Exercise, function: Any, first: Case) -> str:
-    """Shrink to the smallest input on which the function is wrong, and write both values."""
+def _length(inputs: tuple[Any, ...]) -> int:
+    return len(repr(inputs))
+
+
+def _smallest_counter_example(exercise: Exercise, function: Any, known: tuple[Any, ...]) -> str:
+    """Shrink to the smallest input on which the function is wrong, and write both values.
+
+    `known` is one such input, in case the search finds none.
+    """
     reference = exercise.as_function(exercise.reference)
-    failing = [first.inputs]
+    failing = [known]
     until = time.monotonic() + SHRINKING_SECONDS
 
     def fails(inputs: tuple[Any, ...]) -> bool:

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from course_lib.evidence import RESULTS
-from course_lib.figures.style import BLUE, GREY, INK, ORANGE, STYLE
+from course_lib.figures.style import BLUE, GREY, INK, ORANGE, figure
 from course_lib.files import write_atomically
 
 COLOURS = {"counting": BLUE, "compressor": ORANGE, "guess": GREY}
@@ -37,33 +37,32 @@ class Rung:
 def draw_ladder(rungs: list[Rung]) -> Figure:
     """Rungs from the worst at the top to the best at the foot; nats below, bits above."""
     rungs = sorted(rungs, key=lambda rung: -rung.nats)
-    with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(8, 0.8 + 0.3 * len(rungs)))
-        best = min(rung.nats for rung in rungs)
-        ax.axvline(best, color=INK, linewidth=1, linestyle=":")
-        for kind, colour in COLOURS.items():
-            rows = [i for i, rung in enumerate(rungs) if rung.kind == kind]
-            nats = [rungs[i].nats for i in rows]
-            ax.plot(nats, rows, MARKERS[kind], color=colour, label=kind, markersize=7)
-        for i, rung in enumerate(rungs):
-            ax.annotate(
-                f"{rung.nats:.3f}",
-                (rung.nats, i),
-                xytext=(8, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=9,
-            )
-        ax.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
-        ax.invert_yaxis()
-        ax.grid(axis="y", visible=False)
-        ax.set_xlabel("loss on the validation plays (nats per character; lower is better)")
-        ax.set_xlim(min(1.2, best - 0.2), rungs[0].nats * 1.08)
-        bits = ax.secondary_xaxis(
-            "top", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
+    fig, ax = figure(8, 0.8 + 0.3 * len(rungs))
+    best = min(rung.nats for rung in rungs)
+    ax.axvline(best, color=INK, linewidth=1, linestyle=":")
+    for kind, colour in COLOURS.items():
+        rows = [i for i, rung in enumerate(rungs) if rung.kind == kind]
+        nats = [rungs[i].nats for i in rows]
+        ax.plot(nats, rows, MARKERS[kind], color=colour, label=kind, markersize=7)
+    for i, rung in enumerate(rungs):
+        ax.annotate(
+            f"{rung.nats:.3f}",
+            (rung.nats, i),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
         )
-        bits.set_xlabel("bits per character")
-        ax.legend(loc="lower right")
+    ax.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("loss on the validation plays (nats per character; lower is better)")
+    ax.set_xlim(min(1.2, best - 0.2), rungs[0].nats * 1.08)
+    bits = ax.secondary_xaxis(
+        "top", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
+    )
+    bits.set_xlabel("bits per character")
+    ax.legend(loc="lower right")
     return fig
 
 
@@ -82,8 +81,7 @@ def ladder_svg(root: Path) -> str:
         return ""
     fig = draw_ladder(rungs)
     buffer = io.StringIO()
-    with plt.rc_context(STYLE):
-        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(fig)
     return buffer.getvalue()
 

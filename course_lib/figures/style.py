@@ -27,32 +27,34 @@ LINES = (
     {"color": SKY, "marker": "P", "linestyle": "--"},
 )
 
-STYLE = {
-    "figure.facecolor": PLATE,
-    "axes.facecolor": PLATE,
-    "savefig.facecolor": PLATE,
-    "figure.dpi": 110,
-    "figure.constrained_layout.use": True,
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 12,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "grid.color": "#e2e2de",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "svg.hashsalt": "course",  # the same SVG from the same figure
-}
+# Set for the whole process on import, so that a learner's own plots look like the book's.
+plt.rcParams.update(
+    {
+        "figure.facecolor": PLATE,
+        "axes.facecolor": PLATE,
+        "savefig.facecolor": PLATE,
+        "figure.dpi": 110,
+        "figure.constrained_layout.use": True,
+        "font.size": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 12,
+        "axes.titlelocation": "left",
+        "axes.grid": True,
+        "grid.color": "#e2e2de",
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "legend.frameon": False,
+        "svg.hashsalt": "course",  # the same SVG from the same figure
+    }
+)
 
 
-def figure(width: float = 7.0, height: float = 3.8, **subplots: int) -> tuple[Figure, Axes]:
+def figure(width: float | int = 7, height: float | int = 3.8) -> tuple[Figure, Axes]:
     """A figure of `width` × `height` inches in the book's style, with its axes."""
-    with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(width, height), **subplots)
+    return plt.subplots(figsize=(width, height))

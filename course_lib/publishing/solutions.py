@@ -7,6 +7,7 @@ nothing but the page and the library; a test holds the committed page to it.
 """
 
 import ast
+import functools
 import inspect
 import re
 import sys
@@ -95,8 +96,12 @@ def solution_source(exercise: Exercise, present: set[str]) -> str:
         _collect(part.__name__, sys.modules[part.__module__], pieces)
     imports = [text for text in pieces.values() if text.startswith(("import ", "from "))]
     rest = [text for text in pieces.values() if text not in imports]
-    needed = sorted(set(imports) - _bindings(present))
-    return "\n\n\n".join([*(["\n".join(needed)] if needed else []), *rest])
+    needed = set(imports) - _bindings(present)
+    ordered = [
+        *sorted(i for i in needed if i.startswith("import")),
+        *sorted(f for f in needed if f.startswith("from")),
+    ]
+    return "\n\n\n".join([*(["\n".join(ordered)] if ordered else []), *rest])
 
 
 def _exercise_of(cell: Any) -> Exercise | None:
@@ -117,8 +122,8 @@ def _checked_by(cell: Any) -> Exercise | None:
 
 def _collect(name: str, module: Any, pieces: dict[str, str]) -> None:
     """Add the definition of `name` in the module's source after all that it mentions."""
-    source = inspect.getsource(module)
-    definition = _definitions(source).get(name)
+    source, definitions = _definitions(module)
+    definition = definitions.get(name)
     if definition is None or name in pieces:
         return
     if isinstance(definition, str):
@@ -132,8 +137,11 @@ def _collect(name: str, module: Any, pieces: dict[str, str]) -> None:
     pieces[name] = ast.get_source_segment(source, definition) or ""
 
 
-def _definitions(source: str) -> dict[str, ast.stmt | str]:
-    """What a module defines at its top: imports as lines of their own, the rest as statements."""
+@functools.cache
+def _definitions(module: Any) -> tuple[str, dict[str, ast.stmt | str]]:
+    """A module's source, and what it defines at its top: imports as lines of their own, the rest
+    as statements."""
+    source = inspect.getsource(module)
     found: dict[str, ast.stmt | str] = {}
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -144,7 +152,7 @@ def _definitions(source: str) -> dict[str, ast.stmt | str]:
             for target in statement.targets:
                 if isinstance(target, ast.Name):
                     found[target.id] = statement
-    return found
+    return source, found
 
 
 def _imports(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:

@@ -100,7 +100,7 @@ def test_an_endless_loop_is_reported_and_does_not_hide_what_came_before(tmp_path
         "while True:\n    pass",
         'check("01.1", print)',
     )
-    results = checked(notebook, tmp_path, seconds=15)
+    results = checked(notebook, tmp_path, seconds=10)
     assert results["01.3"].status == "correct"
     assert "not reached, because an earlier cell never ended" in results["01.1"].message
 

@@ -80,7 +80,7 @@ def test_an_untouched_page_is_fresh(clone):
 
 def test_touching_a_formula_names_the_module(clone):
     root, page = clone
-    edit(root, "n1 / (n1 + 2 * n2)", "n1 / (n1 + 3 * n2)")
+    edit(root, "n[1] + 2 * n[2]", "n[1] + 3 * n[2]")
     assert changes(page, root) == ["course_lib.models.ngram changed"]
 
 

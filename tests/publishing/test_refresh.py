@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from course_lib.errors import CourseError
 from course_lib.publishing.freshness import STAMP
 from course_lib.publishing.refresh import execute, normalise, problems, run_nbval
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def page(tmp_path):
@@ -19,7 +22,7 @@ def page(tmp_path):
     def write(*sources, tags=(), **metadata):
         file = tmp_path / "chapters" / "01_x" / "1_page.ipynb"
         file.parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "pyproject.toml").touch()
+        shutil.copytree(ROOT / "course_lib", tmp_path / "course_lib", dirs_exist_ok=True)
         cells = [nbformat.v4.new_code_cell(s, metadata={"tags": list(tags)}) for s in sources]
         for cell in cells:
             cell.metadata.update(metadata)
