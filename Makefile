@@ -26,13 +26,15 @@ refresh: .venv/.test
 bench: .venv/.bench
 	$(BIN)/course bench
 
-# .venv/.book, .venv/.lab, … : the extras that are installed there, with the versions of constraints.txt
-.venv/.%: pyproject.toml constraints.txt | .venv
+# .venv/.book, .venv/.lab, …: the extras installed there, in the versions of constraints.txt
+.venv/.%: pyproject.toml constraints.txt | .venv/.made
 	$(BIN)/python -m pip install --quiet --editable '.[$*]' --constraint constraints.txt
 	@touch $@
 
-.venv:
-	$(PYTHON) -m venv .venv
+.venv/.made:
+	$(PYTHON) -m venv --clear .venv || (echo "no virtual environment: on Debian and Ubuntu, \
+	apt-get install python3-venv; another Python: make PYTHON=python3.12 …" && false)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
 
 .PRECIOUS: .venv/.%

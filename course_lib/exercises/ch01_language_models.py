@@ -1,7 +1,8 @@
 """The exercises of chapter 01, language models by counting: references and known mistakes.
 
-Letters as in the chapter: w is a symbol, V the number of symbols, h a history, c a count, N a sum
-of counts, k what add-k adds, d a discount, n_r how many n-grams were seen exactly r times.
+Letters as in the book's notation: w is a symbol, V the number of symbols, h a history and h' the
+same without its first symbol, c(hw) a count, Σ c(hw') the sum of a history's counts, k what add-k
+adds, D a discount, N the length of a text, n_r how many n-grams were seen exactly r times.
 
 For each exercise stand here its reference (which becomes the solutions page), its known mistakes,
 and the strategy that draws its inputs; the list `EXERCISES` at the end puts them together.
@@ -79,6 +80,16 @@ def occurrences_do_not_overlap(text, history):
     return {w: count / total for w, count in followers.items()}
 
 
+def counted_by_str_count(text, history):
+    return {
+        w: text.count(history + w) / text.count(history) for w in next_char_probs(text, history)
+    }
+
+
+def last_place_left_out(text, history):
+    return next_char_probs(text[:-1], history)
+
+
 def what_comes_before(text, history):
     return next_char_probs(text[::-1], history[::-1])
 
@@ -133,6 +144,10 @@ def two_to_the_nats(text, log_probs):
     return scores(text, log_probs) | {"perplexity": 2 ** -log_probs.mean()}
 
 
+def e_to_the_bits(text, log_probs):
+    return scores(text, log_probs) | {"perplexity": np.exp(-log_probs.mean() / math.log(2))}
+
+
 @st.composite
 def texts_with_log_probs(draw):
     text = draw(texts("aé猫", 1, 6))
@@ -144,9 +159,9 @@ def texts_with_log_probs(draw):
 
 
 def add_k(counts: Int[np.ndarray, " vocab"], k: float) -> Float[np.ndarray, " vocab"]:
-    """Add-k probabilities of all V symbols after one history: (c(hw) + k) / (c(h) + k V).
+    """Add-k probabilities of all V symbols: (c(hw) + k) / (Σ c(hw') + k V).
 
-    `counts[w]` is how often symbol w followed the history; c(h) is the sum of the counts.
+    `counts[w]` is c(hw): how often symbol w followed the history h. Σ c(hw') is their sum.
 
     >>> add_k(np.array([3, 0, 1]), 1.0).round(3)
     array([0.571, 0.143, 0.286])
@@ -236,11 +251,12 @@ def held_out_probs_and_weights(draw):
 def back_off(
     counts: Int[np.ndarray, " vocab"], lower: Float[np.ndarray, " vocab"], discount: float
 ) -> Float[np.ndarray, " vocab"]:
-    """Back-off with absolute discounting: seen symbols keep (c - d) / N, unseen share the rest.
+    """Back-off: seen symbols keep (c(hw) - D) / Σ c(hw'), the unseen share the rest.
 
-    The rest is divided among the unseen symbols in proportion to `lower`, the probabilities given
-    the shorter history. Nothing seen (N = 0): the result is `lower`. Everything seen: nobody is
-    there to take the rest, so no discount is taken and the result is c / N.
+    The rest is divided among the unseen symbols in proportion to `lower`, which holds
+    p(w | h') for the shorter history h'. Nothing seen: the result is `lower`. Everything
+    seen: nobody is there to take the rest, so no discount D is taken and the result is
+    c(hw) / Σ c(hw').
 
     >>> back_off(np.array([2, 0, 0, 2]), np.array([0.1, 0.3, 0.1, 0.5]), 0.5).round(4)
     array([0.375 , 0.1875, 0.0625, 0.375 ])
@@ -286,6 +302,16 @@ def seen_symbols_share_too(counts, lower, discount):
 def discounted_though_all_seen(counts, lower, discount):
     right = back_off(counts, lower, discount)
     return (counts - discount) / counts.sum() if (counts > 0).all() else right
+
+
+def no_edge_cases(counts, lower, discount):
+    seen = counts > 0
+    kept = np.where(seen, counts - discount, 0) / counts.sum()
+    return kept + np.where(seen, 0, (1 - kept.sum()) * lower / lower[~seen].sum())
+
+
+def nothing_seen_forgotten(counts, lower, discount):
+    return back_off(counts, lower, discount) if counts.any() else counts / counts.sum()
 
 
 @st.composite
@@ -335,10 +361,11 @@ def divided_by_vocabulary(text):
 def kneser_ney(
     counts: Int[np.ndarray, " vocab"], lower: Float[np.ndarray, " vocab"], discount: float
 ) -> Float[np.ndarray, " vocab"]:
-    """Interpolated Kneser–Ney after one history: max(c - d, 0) / N + γ · lower.
+    """Interpolated Kneser–Ney: max(c(hw) - D, 0) / Σ c(hw') + γ · lower.
 
-    γ is the probability that the discounts set free: d · (number of symbols seen) / N. `lower`
-    holds the (continuation) probabilities given the shorter history. Nothing seen (N = 0): `lower`.
+    γ is the probability that the discounts D set free: D · (number of symbols seen) /
+    Σ c(hw'). `lower` holds the (continuation) probabilities given the shorter history.
+    Nothing seen: the result is `lower`.
 
     >>> kneser_ney(np.array([2, 0, 0, 2]), np.array([0.1, 0.3, 0.1, 0.5]), 0.5).round(4)
     array([0.4  , 0.075, 0.025, 0.5  ])
@@ -376,6 +403,10 @@ def gamma_counts_the_vocabulary(counts, lower, discount):
     return np.maximum(counts - discount, 0) / total + discount * len(counts) / total * lower
 
 
+def divided_by_zero(counts, lower, discount):
+    return kneser_ney(counts, lower, discount) if counts.any() else counts / counts.sum()
+
+
 def lower_for_unseen_only(counts, lower, discount):
     total = counts.sum()
     if total == 0:
@@ -388,10 +419,10 @@ def lower_for_unseen_only(counts, lower, discount):
 
 
 def three_discounts(counts: Int[np.ndarray, " ngrams"]) -> tuple[float, float, float]:
-    """Modified Kneser–Ney's discounts D1, D2, D3+ from the counts of all n-grams of one order.
+    """Modified Kneser–Ney's discounts D1, D2, D3 from the counts of all n-grams of one order.
 
     With n_r the number of n-grams seen exactly r times and Y = n1 / (n1 + 2 n2):
-    D1 = 1 - 2Y n2/n1, D2 = 2 - 3Y n3/n2, D3+ = 3 - 4Y n4/n3. All of n1 … n4 must be positive.
+    D1 = 1 - 2Y n2/n1, D2 = 2 - 3Y n3/n2, D3 = 3 - 4Y n4/n3. All of n1 … n4 must be positive.
     Chen & Goodman (1999), "An empirical study of smoothing techniques for language modeling".
 
     >>> three_discounts(np.array([1, 1, 1, 1, 2, 2, 3, 4]))
@@ -463,6 +494,10 @@ def power_of_temperature(probs, temperature, u):
     return sample(probs, 1 / temperature, u)
 
 
+def softmax_of_probs(probs, temperature, u):
+    return sample(np.exp(probs), temperature, u)
+
+
 def temperature_ignored(probs, temperature, u):
     return sample(probs, 1.0, u)
 
@@ -495,7 +530,7 @@ def encode(message: str, counts: dict[str, int]) -> tuple[Fraction, Fraction]:
     """The interval that stands for a message: its lower end and its width, exactly.
 
     Start with [0, 1). For each symbol, keep the part of the interval that belongs to it: the
-    symbols lie side by side in sorted order, each with its probability c / N as its share.
+    symbols lie side by side in sorted order, each with its probability as its share.
 
     >>> encode("ba", {"a": 3, "b": 1})
     (Fraction(3, 4), Fraction(3, 16))
@@ -565,6 +600,18 @@ def own_share_below(message, counts):
     return low, width
 
 
+def encode_in_dict_order(message, counts):
+    place = {symbol: chr(number) for number, symbol in enumerate(counts)}
+    renamed = {place[symbol]: count for symbol, count in counts.items()}
+    return encode("".join(place[symbol] for symbol in message), renamed)
+
+
+def decode_in_dict_order(number, counts, length):
+    symbols = list(counts)
+    renamed = {chr(number): count for number, count in enumerate(counts.values())}
+    return "".join(symbols[ord(place)] for place in decode(number, renamed, length))
+
+
 def number_never_rescaled(number, counts, length):
     return decode(number, counts, 1) * length
 
@@ -627,6 +674,13 @@ def training_text_still_scored(model, training, held_out):
     return perplexity_repaired(model, "", training + held_out)
 
 
+def target_in_its_own_history(model, training, held_out):
+    text, nats = training + held_out, 0.0
+    for i in range(len(training), len(text)):
+        nats -= math.log(model(text[: i + 1], text[i]))
+    return math.exp(nats / len(held_out))
+
+
 def perplexities_still_averaged(model, training, held_out):
     text, blocks = training + held_out, []
     for start in range(len(training), len(text), 4):
@@ -670,6 +724,10 @@ EXERCISES = [
             "character: leave it out of the denominator.",
             occurrences_do_not_overlap: "Occurrences may overlap: aa occurs twice in aaa. Look at "
             "every position instead of using split or count.",
+            counted_by_str_count: "str.count skips occurrences that overlap, and counts one at the "
+            "very end, which nothing follows: look at every position.",
+            last_place_left_out: "You stop one place too early: the last character of the text "
+            "follows a history too.",
             what_comes_before: "You count the characters before the history; p(w | h) asks which "
             "come after it.",
         },
@@ -698,6 +756,7 @@ EXERCISES = [
             "log-probabilities first and the exponential last.",
             two_to_the_nats: "The log-probabilities are natural, so the perplexity is e (not 2) "
             "to the power of the mean loss.",
+            e_to_the_bits: "You raise e to the bits per character: e goes with nats, 2 with bits.",
         },
         hints=(
             "The loss of the whole text in nats is minus the sum of its log-probabilities.",
@@ -771,17 +830,22 @@ EXERCISES = [
         mistakes={
             rest_not_normalised: "Only the unseen symbols share the rest, so divide `lower` by its "
             "sum over the unseen ones first.",
-            one_discount_to_share: "Each symbol that was seen gave d, so the rest is d times their "
-            "number, divided by N.",
+            one_discount_to_share: "Each symbol that was seen gave D, so the rest is D times their "
+            "number, divided by the sum of the counts.",
             rest_shared_equally: "The rest is shared in proportion to `lower`, not equally.",
             seen_symbols_share_too: "That is interpolation: in back-off a symbol that was seen "
             "gets nothing from the shorter history.",
             discounted_though_all_seen: "When every symbol was seen nobody takes the rest: then "
             "take no discount.",
+            no_edge_cases: "Both edge cases are missing: where nothing was seen you divide 0 by 0, "
+            "and where everything was seen nobody takes the rest.",
+            nothing_seen_forgotten: "Where nothing was seen you divide 0 by 0: return `lower` "
+            "there.",
         },
         hints=(
             "Handle the two special cases first: nothing seen, everything seen.",
-            "kept = (c - d) / N where c > 0; the rest is 1 - kept.sum().",
+            "kept = (counts - discount) / counts.sum() where counts > 0; the rest is "
+            "1 - kept.sum().",
             "Unseen symbols get rest * lower / lower[counts == 0].sum().",
         ),
     ),
@@ -823,20 +887,23 @@ EXERCISES = [
         without=LIBRARY,
         mistakes={
             below_zero: "A symbol that was not seen has no count to take a discount from: "
-            "max(c - d, 0).",
-            gamma_of_one_symbol: "γ must hold all that was discounted: d for each different "
-            "symbol seen, not d once.",
+            "max(c(hw) - D, 0).",
+            gamma_of_one_symbol: "γ must hold all that was discounted: D for each different "
+            "symbol seen, not D once.",
             gamma_counts_occurrences: "γ counts the different symbols that were seen, not their "
-            "occurrences: d · types / N.",
+            "occurrences.",
             gamma_counts_the_vocabulary: "Only symbols that were seen gave a discount; you count "
             "the whole vocabulary in γ.",
             lower_for_unseen_only: "That is back-off: in interpolation every symbol gets its part "
             "of γ · lower, seen or not.",
+            divided_by_zero: "A history that was never seen has the sum 0: return `lower` before "
+            "you divide by it.",
         },
         hints=(
             "How much probability do the discounts set free? That is γ.",
-            "Each different symbol seen gave d / N, so γ = d * (counts > 0).sum() / N.",
-            "np.maximum(counts - discount, 0) / N + gamma * lower, and `lower` when N is 0.",
+            "With total = counts.sum(), each different symbol seen gave discount / total, so "
+            "gamma = discount * (counts > 0).sum() / total.",
+            "np.maximum(counts - discount, 0) / total + gamma * lower; `lower` when total is 0.",
         ),
     ),
     Exercise(
@@ -878,6 +945,8 @@ EXERCISES = [
         mistakes={
             power_of_temperature: "You raise to the power T: it is 1/T, so that a low temperature "
             "sharpens.",
+            softmax_of_probs: "You take the softmax of p/T: a softmax belongs to ln p, not to p. "
+            "Raise p to the power 1/T and divide by the sum.",
             temperature_ignored: "The temperature changes nothing: dividing all probabilities by T "
             "is undone by normalising. Raise them to the power 1/T.",
             not_normalised_again: "After the power the probabilities no longer sum to one: "
@@ -912,6 +981,12 @@ EXERCISES = [
             "start is a part of the old width.",
             (own_share_below, decode): "encode: the symbol's own share does not lie below it; "
             "add up only the symbols before it.",
+            (encode_in_dict_order, decode_in_dict_order): "encode and decode: the symbols lie "
+            "side by side in sorted order, not in the dictionary's.",
+            (encode_in_dict_order, decode): "encode: the symbols lie side by side in sorted "
+            "order, not in the dictionary's.",
+            (encode, decode_in_dict_order): "decode: the symbols lie side by side in sorted "
+            "order, not in the dictionary's.",
             (encode, number_never_rescaled): "decode: after each symbol, zoom in: subtract the "
             "start of its part and divide by its share.",
             (encode, number_only_shifted): "decode: after subtracting the start of the symbol's "
@@ -944,6 +1019,8 @@ EXERCISES = [
             "text.",
             training_text_still_scored: "The training text is history, not examination: score "
             "only the held-out characters.",
+            target_in_its_own_history: "The character to be predicted stands in its own history: "
+            "text[:i] ends just before it.",
             perplexities_still_averaged: "You average the perplexities of blocks: average the "
             "losses of all characters and take one exponential at the end.",
         },

@@ -113,25 +113,28 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     if all(right):
         return Verdict("correct", exercise.points, exercise.full_marks)
     failing = [case.inputs for case, is_right in zip(cases, right, strict=True) if not is_right]
-    example = _smallest_counter_example(exercise, function, min(failing, key=_length))
+    smallest = _smallest_counter_example(exercise, function, min(failing, key=_length))
+    shown, got = cases_on(exercise, [smallest])[0], run(function, smallest)
     reason = _known_mistake(exercise, cases, outcomes, right) or _diagnosis(
-        exercise, cases, outcomes, right
+        exercise, cases, outcomes, right, shown, got
     )
-    return _wrong(exercise, f"{example} {reason}".rstrip())
+    return _wrong(exercise, f"{_counter_example(exercise, shown, got)} {reason}".rstrip())
 
 
 def cases_of(exercise: Exercise) -> list[Case]:
     """The inputs on which answers are compared with the reference, the same at each call."""
     if exercise not in _CASES:
-        reference = exercise.as_function(exercise.reference)
-        _CASES[exercise] = [
-            Case(inputs, run(reference, inputs))
-            for inputs in draw(exercise.inputs, exercise.n_inputs)
-        ]
+        _CASES[exercise] = cases_on(exercise, draw(exercise.inputs, exercise.n_inputs))
     return _CASES[exercise]
 
 
 _CASES: dict[Exercise, list[Case]] = {}
+
+
+def cases_on(exercise: Exercise, inputs: Sequence[tuple[Any, ...]]) -> list[Case]:
+    """Each of these inputs with what the reference makes of it."""
+    reference = exercise.as_function(exercise.reference)
+    return [Case(each, run(reference, each)) for each in inputs]
 
 
 def draw(strategy: Any, count: int) -> list[Any]:
@@ -181,8 +184,10 @@ def _length(inputs: tuple[Any, ...]) -> int:
     return len(repr(inputs))
 
 
-def _smallest_counter_example(exercise: Exercise, function: Any, known: tuple[Any, ...]) -> str:
-    """Shrink to the smallest input on which the function is wrong, and write both values.
+def _smallest_counter_example(
+    exercise: Exercise, function: Any, known: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Shrink to the smallest input on which the function is wrong.
 
     `known` is one such input, in case the search finds none.
     """
@@ -203,9 +208,12 @@ def _smallest_counter_example(exercise: Exercise, function: Any, known: tuple[An
             _search(exercise.inputs, fails, exercise.n_inputs)
     except TooSlow:
         pass  # a looping case on the way down: keep the last one that ended
-    inputs = failing[-1]
-    got, expected = run(function, inputs), run(reference, inputs)
-    where = _described(exercise, inputs)
+    return failing[-1]
+
+
+def _counter_example(exercise: Exercise, shown: Case, got: Outcome) -> str:
+    """The input, what the answer made of it and what was expected."""
+    expected, where = shown.expected, _described(exercise, shown.inputs)
     if got.error is not None:
         line = " ".join(f"{type(got.error).__name__}: {got.error}".split()).rstrip(": ")
         return f"for {where} your answer raised {line}; expected {_told(expected)}."
@@ -240,18 +248,26 @@ def _known_mistake(
 
 
 def _diagnosis(
-    exercise: Exercise, cases: list[Case], outcomes: list[Outcome], right: list[bool]
+    exercise: Exercise,
+    cases: list[Case],
+    outcomes: list[Outcome],
+    right: list[bool],
+    shown: Case,
+    got: Outcome,
 ) -> str:
+    """What all wrong cases have in common; "here" in it is the case that is shown."""
     names = _names(exercise)
-    if any(o.error or o.changed is not None for o in outcomes) or any(
-        case.expected.error for case in cases
+    if any(o.error or o.changed is not None for o in (got, *outcomes)) or any(
+        case.expected.error for case in (shown, *cases)
     ):
         return ""
     judged = [
         Judged(dict(zip(names, case.inputs, strict=True)), got.value, case.expected.value, is_right)
-        for case, got, is_right in zip(cases, outcomes, right, strict=True)
+        for case, got, is_right in zip(
+            (shown, *cases), (got, *outcomes), (False, *right), strict=True
+        )
     ]
-    return diagnose(judged, exercise.tolerance) or ""
+    return diagnose(judged[1:], judged[0], exercise.tolerance) or ""
 
 
 def _unusable(exercise: Exercise, answer: tuple[Any, ...]) -> str | None:
@@ -279,7 +295,7 @@ def _wrong(exercise: Exercise, reason: str) -> Verdict:
 
 def _described(exercise: Exercise, inputs: tuple[Any, ...]) -> str:
     pairs = zip(_names(exercise), inputs, strict=True)
-    return ", ".join(f"{name} = {written(value)}" for name, value in pairs)
+    return ", ".join(f"{name} = {written(value, sort_keys=False)}" for name, value in pairs)
 
 
 def _names(exercise: Exercise) -> list[str]:

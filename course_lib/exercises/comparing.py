@@ -63,26 +63,33 @@ def same(got: Any, expected: Any, tolerance: float) -> bool:
     return type(got) is type(expected) and bool(got == expected)
 
 
-def written(value: Any, digits: int = 4) -> str:
-    """The value as a short line: numbers to `digits` significant digits, arrays as lists."""
-    line = _written(value, digits)
+def written(value: Any, digits: int = 4, sort_keys: bool = True) -> str:
+    """The value as a short line: numbers to `digits` significant digits, arrays as lists.
+
+    A dict's keys are sorted, so that two results can be compared by eye; `sort_keys=False` keeps
+    their order, on which an answer's result may depend.
+    """
+    line = _written(value, digits, sort_keys)
     return line if len(line) <= LONGEST else line[: LONGEST - 40] + " … " + line[-36:]
 
 
-def _written(value: Any, digits: int) -> str:
+def _written(value: Any, digits: int, sort_keys: bool) -> str:
     value = as_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float):
         return f"{value:.{digits}g}" if math.isfinite(value) else str(value)
     if isinstance(value, list | tuple):
-        inside = ", ".join(_written(item, digits) for item in value)
+        inside = ", ".join(_written(item, digits, sort_keys) for item in value)
         if isinstance(value, list):
             return f"[{inside}]"
         return f"({inside},)" if len(value) == 1 else f"({inside})"
     if isinstance(value, Mapping):
-        pairs = sorted(f"{_written(k, digits)}: {_written(v, digits)}" for k, v in value.items())
-        return "{" + ", ".join(pairs) + "}"
+        pairs = [
+            f"{_written(k, digits, sort_keys)}: {_written(v, digits, sort_keys)}"
+            for k, v in value.items()
+        ]
+        return "{" + ", ".join(sorted(pairs) if sort_keys else pairs) + "}"
     if isinstance(value, numbers.Rational) and not isinstance(value, int):
         return str(value)  # 2/3 reads better than Fraction(2, 3)
     if callable(value) and hasattr(value, "__name__"):

@@ -2,7 +2,9 @@
 
 Each diagnosis looks at all the cases that an answer got wrong and returns a sentence, or None.
 They are tried in the order of `DIAGNOSES`, from the plainest to the most inferred; a diagnosis
-speaks only when it holds for *every* wrong case, so that it never guesses.
+speaks only when it holds for *every* wrong case, so that it never guesses. The first of these
+cases is the one that the learner is shown: it is what a sentence means by "here", and the only
+one in which NaN is looked for.
 """
 
 import math
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from course_lib.exercises.comparing import as_array, same, written
+from course_lib.exercises.comparing import as_array, as_numpy, same, written
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ FACTORS = {
     math.log(10): "It looks like a logarithm to base 10 where base e is meant, or the reverse",
     1 / math.log(10): "It looks like a logarithm to base 10 where base e is meant, or the reverse",
 }
+ORDINALS = ("first", "second", "third", "fourth")
+NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
-def diagnose(cases: Sequence[Judged], tolerance: float) -> str | None:
-    """The first diagnosis that fits every wrong case; None when none does."""
-    wrong = [case for case in cases if not case.right]
+def diagnose(cases: Sequence[Judged], shown: Judged, tolerance: float) -> str | None:
+    """The first diagnosis that fits every wrong case and the one shown; None when none does."""
+    wrong = [shown, *(case for case in cases if not case.right)]
     for diagnosis in DIAGNOSES:
         if sentence := diagnosis(wrong, tolerance):
             return sentence
@@ -93,8 +97,11 @@ def transposed(wrong: Sequence[Judged], tolerance: float) -> str | None:
 
 
 def not_finite(wrong: Sequence[Judged], tolerance: float) -> str | None:
-    if _all(wrong, lambda g, e: np.isnan(g).any() and not np.isnan(e).any()):
-        return "Your result holds NaN: look for 0/0, ∞ − ∞ or the logarithm of a negative number."
+    # Only the first case: where it holds NaN, that is what a learner sees and must understand.
+    if _all(wrong[:1], lambda g, e: np.isnan(g).any() and not np.isnan(e).any()):
+        return (
+            "Your result holds NaN here: look for 0/0, ∞ − ∞ or the logarithm of a negative number."
+        )
     if _all(wrong, lambda g, e: np.isinf(g).any() and not np.isinf(e).any()):
         return "Your result is infinite: look for a division by zero or the logarithm of zero."
     return None
@@ -171,8 +178,29 @@ def rounded(wrong: Sequence[Judged], tolerance: float) -> str | None:
     return None
 
 
+def one_part_wrong(wrong: Sequence[Judged], tolerance: float) -> str | None:
+    """In a result of a few parts, always the same one is wrong and the others are right."""
+    parts = [(_parts(case.got), _parts(case.expected)) for case in wrong]
+    names = list(parts[0][1])
+    if not 2 <= len(names) <= len(ORDINALS):
+        return None
+    if any(got.keys() != set(names) or expected.keys() != set(names) for got, expected in parts):
+        return None
+    mistaken = [
+        {name for name in names if not same(got[name], expected[name], tolerance)}
+        for got, expected in parts
+    ]
+    if len(mistaken[0]) != 1 or any(each != mistaken[0] for each in mistaken):
+        return None
+    (name,) = mistaken[0]
+    if isinstance(wrong[0].expected, Mapping):
+        return f"Only {written(name)} is wrong."
+    return f"Only the {ORDINALS[name]} of the {NUMBERS[len(names)]} is wrong."
+
+
 def right_only_when(cases: Sequence[Judged]) -> str | None:
-    """Always right for one value of one input, as at temperature 1, and often wrong otherwise."""
+    """Always right for one value of one input, as at temperature 1, and often wrong otherwise;
+    else on how many inputs it is right."""
     for name, value in cases[0].inputs.items():
         if not isinstance(value, int | float | str):
             continue
@@ -185,7 +213,7 @@ def right_only_when(cases: Sequence[Judged]) -> str | None:
                     return f"It is always right when {name} = {written(special)}, not otherwise."
     right = sum(case.right for case in cases)
     if right > 0:
-        return f"It is right on {right} of {len(cases)} inputs: a special case is missing."
+        return f"It is right on {right} of {len(cases)} inputs."
     return None
 
 
@@ -203,6 +231,7 @@ DIAGNOSES: list[Diagnosis] = [
     shifted_by_one,
     rounded,
     not_probabilities,
+    one_part_wrong,
 ]
 
 
@@ -221,6 +250,15 @@ def _arrays(wrong: Sequence[Judged]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(got, expected) of every wrong case as arrays; empty when one of them is not numbers."""
     pairs = [(_numbers(case.got), _numbers(case.expected)) for case in wrong]
     return [] if any(g is None or e is None for g, e in pairs) else pairs
+
+
+def _parts(value: Any) -> Mapping[Any, Any]:
+    """The parts of a dict by key, those of a tuple, list or vector by position; else none."""
+    value = as_numpy(value)
+    if isinstance(value, Mapping):
+        return value
+    is_row = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    return dict(enumerate(value)) if is_row else {}
 
 
 def _all(wrong: Sequence[Judged], holds: Callable[[np.ndarray, np.ndarray], bool]) -> bool:

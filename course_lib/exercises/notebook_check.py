@@ -7,10 +7,8 @@ only. What the check cells are is known to the exercises themselves, so this wor
 """
 
 import importlib.util
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import nbformat
 
 from course_lib.errors import CourseError
 from course_lib.exercises.exercise import Exercise, chapters
+from course_lib.publishing.nbval import nbval_command, nbval_environment
 
 CHECK_CELL = re.compile(r"^\s*check\(\s*[\"'](\d\d\.\d+)[\"']", re.MULTILINE)
 IMPORT = "from course_lib.exercises.checking import check\n"  # in case `check` was overwritten
@@ -156,13 +155,14 @@ def _nbval(notebook: Any, seconds: int) -> dict[int, str]:
     with tempfile.TemporaryDirectory() as folder:
         copy, report = Path(folder, "answers.ipynb"), Path(folder, "report.xml")
         nbformat.write(notebook, copy)
-        command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-        command += [f"--nbval-cell-timeout={seconds}", "--color=no", "-p", "no:cacheprovider"]
-        command += [f"--rootdir={folder}", f"--junitxml={report}", str(copy)]
-        environment = {**os.environ, "COURSE_STRICT": "1"}
-        environment.pop("PYTEST_ADDOPTS", None)
+        options = ["--color=no", f"--rootdir={folder}", f"--junitxml={report}", str(copy)]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            nbval_command(*options, cell_timeout=seconds),
+            cwd=folder,
+            env=nbval_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if not report.exists():
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
@@ -172,8 +172,10 @@ def _nbval(notebook: Any, seconds: int) -> dict[int, str]:
             for kind in ("failure", "error", "skipped"):
                 for failure in case.findall(kind):
                     text = failure.text or failure.get("message", "")
-                    number = int(case.get("name", "").removeprefix("Cell "))
-                    failures[number] = re.sub(r"(#x1B|\x1b)\[[0-9;]*m", "", text)
+                    name = re.fullmatch(r"Cell (\d+)", case.get("name", ""))
+                    if name is None:
+                        raise CourseError(f"nbval could not read the notebook: {text[:200]}")
+                    failures[int(name[1])] = re.sub(r"(#x1B|\x1b)\[[0-9;]*m", "", text)
     return failures
 
 
@@ -188,7 +190,7 @@ def _result(exercise: Exercise, places: dict[str, int], failures: dict[int, str]
     if last.startswith(f"{exercise.id} wrong"):
         return Result(exercise, "wrong", last)
     if "Previous cell timed out" in said:
-        last = "not reached, because an earlier cell never ended"
+        last = "not reached, because an earlier cell never ended, or ended the kernel (exit?)"
     elif "Timeout" in said:
         last = "the cell ran too long and was stopped"
     elif "Kernel dead" in said:

@@ -14,11 +14,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from course_lib.evidence import RESULTS
-from course_lib.figures.style import BLUE, GREY, INK, ORANGE, figure
+from course_lib.figures.style import BLUE, GREEN, GREY, INK, ORANGE, figure
 from course_lib.files import write_atomically
 
-COLOURS = {"counting": BLUE, "compressor": ORANGE, "guess": GREY}
-MARKERS = {"counting": "o", "compressor": "s", "guess": "v"}
+COLOURS = {"counting": BLUE, "adaptive": GREEN, "compressor": ORANGE, "guess": GREY}
+MARKERS = {"counting": "o", "adaptive": "D", "compressor": "s", "guess": "v"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Rung:
     """One model on the ladder, scored on the validation plays."""
 
     name: str
-    kind: str  # "guess", "counting", "compressor"
+    kind: str  # "guess", "counting", "adaptive" (learns as it reads), "compressor"
     nats: float  # per character
     bits_per_byte: float
     seconds: float  # to fit and to score, on the machine that made the page
@@ -39,11 +39,14 @@ def draw_ladder(rungs: list[Rung]) -> Figure:
     rungs = sorted(rungs, key=lambda rung: -rung.nats)
     fig, ax = figure(8, 0.8 + 0.3 * len(rungs))
     best = min(rung.nats for rung in rungs)
-    ax.axvline(best, color=INK, linewidth=1, linestyle=":")
+    if counted := [rung.nats for rung in rungs if rung.kind == "counting"]:
+        ax.axvline(min(counted), color=INK, linewidth=1, linestyle=":")
+        ax.annotate("the bar", (min(counted), -0.6), xytext=(4, 0), textcoords="offset points")
     for kind, colour in COLOURS.items():
         rows = [i for i, rung in enumerate(rungs) if rung.kind == kind]
         nats = [rungs[i].nats for i in rows]
-        ax.plot(nats, rows, MARKERS[kind], color=colour, label=kind, markersize=7)
+        if rows:
+            ax.plot(nats, rows, MARKERS[kind], color=colour, label=kind, markersize=7)
     for i, rung in enumerate(rungs):
         ax.annotate(
             f"{rung.nats:.3f}",

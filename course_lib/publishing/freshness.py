@@ -1,13 +1,16 @@
 """Is a page's stored output still what its code would give? Digests of all it depends on.
 
-A page depends on its own code cells, on every course_lib module that they reach, on the records of
-other pages that it reads, and on the source that it prints with `show`. Each gets a digest; they
-are stamped into the notebook when it is executed, and compared here. Docstrings, comments, type
-annotations and layout do not count, so that mending a sentence does not make the book stale.
+A page depends on its own code cells, on every course_lib module that they reach, on NumPy's and
+torch's version where those are used, on the records of other pages that it reads, and on the source
+that it prints with `show`. Each gets a digest; they are stamped into the notebook when it is
+executed, and compared here. So do its stored outputs and what it handed on in results.json: neither
+can be edited by hand unnoticed. Docstrings, comments, type annotations and layout of the library do
+not count, so that mending a sentence does not make the book stale.
 """
 
 import ast
 import hashlib
+import importlib.metadata
 import json
 import re
 from collections.abc import Iterator
@@ -16,26 +19,36 @@ from pathlib import Path
 
 import nbformat
 
+from course_lib.errors import CourseError
 from course_lib.evidence import RESULTS
 from course_lib.publishing.setup_cell import SETUP_TAG
 
 PACKAGE = "course_lib"
+SHOW_MODULE = "course_lib.publishing.source"
+VERSIONED = ("numpy", "torch")  # whose next version may draw other random numbers
 STAMP = "course"  # the key in a notebook's metadata
 
 
 def digests(page: Path, notebook: nbformat.NotebookNode, root: Path) -> dict[str, str]:
     """A digest for each thing that the outputs of `page` depend on, by its readable name."""
-    code = [strip_magics(cell.source) for cell in code_cells(notebook)]
-    found = {"its code cells": _digest("\n".join(canonical(ast.parse(cell)) for cell in code))}
-    imported = dict(item for cell in code for item in imports(ast.parse(cell)))
-    asked = set(imported.values()) | _exercise_modules(code, root)
-    for module in sorted(reachable(frozenset(asked), root)):
-        source = module_file(module, root).read_text("utf-8")
-        found[module] = _digest(canonical(ast.parse(source)))
-    for name in shown_names(code):
-        if name in imported:
-            source = module_file(imported[name], root).read_text("utf-8")
-            found[f"the text of {imported[name]}.{name}"] = _digest(_definition(source, name))
+    code = [cell.source for cell in code_cells(notebook)]
+    trees = [ast.parse(strip_magics(cell)) for cell in code]
+    imported = {local: found for tree in trees for local, found in imports(tree, root)}
+    found = {
+        "its code cells": _digest("\n".join(map(_canonical_cell, code))),
+        "its stored outputs": _digest("\n".join(map(_outputs, code_cells(notebook)))),
+        "its records in results.json": _digest(json.dumps(_entry(page), sort_keys=True)),
+    }
+    asked = {module for module, _ in imported.values()} | _named_modules(trees, root)
+    modules = sorted(reachable(frozenset(asked | _exercise_modules(code, root)), root))
+    sources = {module: module_file(module, root).read_text("utf-8") for module in modules}
+    found |= {module: _digest(canonical(ast.parse(text))) for module, text in sources.items()}
+    for package in VERSIONED:
+        if any(f"import {package}" in text for text in [*code, *sources.values()]):
+            version = importlib.metadata.version(package).split("+")[0].split(".")[:2]
+            found[f"{package}'s version"] = ".".join(version)
+    for module, name in shown(trees, imported):
+        found[f"the text of {module}.{name}"] = _digest(_definition(sources[module], module, name))
     for read in notebook.metadata.get(STAMP, {}).get("reads", []):
         found[f"the record {read}"] = _record_digest(root, read)
     return found
@@ -43,11 +56,14 @@ def digests(page: Path, notebook: nbformat.NotebookNode, root: Path) -> dict[str
 
 def changes(page: Path, root: Path) -> list[str]:
     """What has changed since `page` was executed, each as a few words; empty where it is fresh."""
-    notebook = nbformat.read(page, as_version=4)
+    notebook = read_notebook(page)
     stamped = notebook.metadata.get(STAMP, {}).get("digests")
     if stamped is None:
         return ["it has never been executed by `course refresh`"]
-    current = digests(page, notebook, root)
+    try:
+        current = digests(page, notebook, root)
+    except SyntaxError as error:
+        return [f"a cell is not Python: {error}"]
     said = []
     for name in sorted({*stamped, *current}):
         if name not in stamped:
@@ -57,6 +73,17 @@ def changes(page: Path, root: Path) -> list[str]:
         elif stamped[name] != current[name]:
             said.append(f"{name} changed")
     return said
+
+
+def read_notebook(page: Path) -> nbformat.NotebookNode:
+    """The notebook in `page`. Raises CourseError when it is damaged or no notebook at all."""
+    try:
+        return nbformat.read(page, as_version=4)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CourseError(
+            f"{page.name} is not a readable notebook ({type(error).__name__}); "
+            f"restore it with `git checkout {page.name}`"
+        ) from None
 
 
 # ----------------------------------------------------------------------- what the cells reach
@@ -71,32 +98,59 @@ def code_cells(notebook: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNod
 
 
 def strip_magics(source: str) -> str:
-    """Cell source that Python can parse: IPython's % and ! lines are left out."""
+    """Cell source that Python can parse: a %% cell is none, % and ! lines are left out."""
+    if source.lstrip().startswith("%%"):
+        return ""
     return re.sub(r"^\s*[%!].*$", "", source, flags=re.M)
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """(local name, module) for each import of course_lib in the tree, wherever it stands."""
+def _canonical_cell(source: str) -> str:
+    """What a cell does: its code in canonical form, with the text of its magic lines."""
+    code = strip_magics(source)
+    magics = source if not code else "\n".join(re.findall(r"^\s*[%!].*$", source, flags=re.M))
+    body = ",".join(canonical(statement) for statement in ast.parse(code).body)
+    return f"{magics}[{body}]"
+
+
+def _outputs(cell: nbformat.NotebookNode) -> str:
+    """The cell's stored outputs, without the count of executions."""
+    kept = [
+        {key: o[key] for key in ("output_type", "text", "data") if key in o} for o in cell.outputs
+    ]
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+
+
+def imports(tree: ast.AST, root: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """(local name, (module, name in it)) for each import of course_lib, wherever it stands."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
             for alias in node.names:
-                yield alias.asname or alias.name, node.module
+                inner = f"{node.module}.{alias.name}"
+                found = (inner, "") if is_module(inner, root) else (node.module, alias.name)
+                yield alias.asname or alias.name, found
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == PACKAGE:
-                    yield alias.asname or alias.name, alias.name
+                    yield alias.asname or alias.name, (alias.name, "")
+
+
+def _named_modules(trees: list[ast.Module], root: Path) -> set[str]:
+    """Modules that a cell names in a string, as for importlib.import_module."""
+    strings = (n.value for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    named = re.compile(rf"{PACKAGE}(\.\w+)+")
+    return {s for s in strings if isinstance(s, str) and named.fullmatch(s) and is_module(s, root)}
 
 
 def reachable(modules: frozenset[str], root: Path) -> set[str]:
     """`modules` and every course_lib module that they import, directly or not."""
-    graph = _import_graph(root)
+    graph = _import_graph()
     asked = {module for module in modules if module in graph.modules}
     upstream = {up for module in asked for up in graph.find_upstream_modules(module)}
     return {m for m in asked | upstream if module_file(m, root).stat().st_size > 0}
 
 
 @cache
-def _import_graph(root: Path):
+def _import_graph():
     import grimp
 
     return grimp.build_graph(PACKAGE, cache_dir=None)
@@ -108,6 +162,11 @@ def module_file(module: str, root: Path) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def is_module(name: str, root: Path) -> bool:
+    """Is there a module or package of this dotted name in the clone?"""
+    return module_file(name, root).is_file()
+
+
 def _exercise_modules(code: list[str], root: Path) -> set[str]:
     """`check("05.1", …)` finds its exercise by number, which no import shows."""
     numbers = {
@@ -117,33 +176,42 @@ def _exercise_modules(code: list[str], root: Path) -> set[str]:
     return {f"{PACKAGE}.exercises.{file.stem}" for file in files}
 
 
-def shown_names(code: list[str]) -> set[str]:
-    """Names whose source the cells print: show(KneserNey) and show(KneserNey.discount)."""
-    shown = set()
-    for cell in code:
-        for node in ast.walk(ast.parse(cell)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "show":
-                for argument in node.args:
-                    while isinstance(argument, ast.Attribute):
-                        argument = argument.value
-                    if isinstance(argument, ast.Name):
-                        shown.add(argument.id)
-    return shown
+def shown(
+    trees: list[ast.Module], imported: dict[str, tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """(module, name) of what the cells print with `show`: show(KneserNey), show(ngram.sample)."""
+    shows = {local for local, found in imported.items() if found == (SHOW_MODULE, "show")}
+    calls = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call))
+    for call in calls:
+        if not (isinstance(call.func, ast.Name) and call.func.id in shows):
+            continue
+        for argument in call.args:
+            path = []
+            while isinstance(argument, ast.Attribute):
+                path, argument = [argument.attr, *path], argument.value
+            if isinstance(argument, ast.Name) and argument.id in imported:
+                module, name = imported[argument.id]
+                yield module, name or path[0]
 
 
-def _definition(source: str, name: str) -> str:
+def _definition(source: str, module: str, name: str) -> str:
     """The text of the definition of `name` at the top level of `source`."""
     for node in ast.parse(source).body:
         if getattr(node, "name", None) == name:
             return ast.get_source_segment(source, node) or ""
-    return ""
+    raise CourseError(f"show({name}): import it from the module that defines it, not {module}")
+
+
+def _entry(page: Path) -> dict:
+    """What `page` itself handed on in its chapter's results.json."""
+    file = page.parent / RESULTS
+    return json.loads(file.read_text("utf-8")).get(page.stem, {}) if file.exists() else {}
 
 
 def _record_digest(root: Path, read: str) -> str:
     chapter, stem, name = read.split("/")
-    file = root / "chapters" / chapter / RESULTS
-    pages = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    return _digest(json.dumps(pages.get(stem, {}).get("results", {}).get(name), sort_keys=True))
+    entry = _entry(root / "chapters" / chapter / f"{stem}.ipynb")
+    return _digest(json.dumps(entry.get("results", {}).get(name), sort_keys=True))
 
 
 # ------------------------------------------------------------------------------ canonical code

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +20,14 @@ from course_lib import environment
 from course_lib.errors import CourseError
 from course_lib.evidence import RESULTS
 from course_lib.files import write_atomically
-from course_lib.publishing.freshness import STAMP, changes, digests
+from course_lib.publishing.freshness import STAMP, changes, digests, read_notebook
+from course_lib.publishing.nbval import CELL_TIMEOUT, nbval_command, nbval_environment
 from course_lib.publishing.repository import notebooks
 from course_lib.publishing.setup_cell import stamp_setup_cells
-from course_lib.publishing.solutions import write_solutions
+from course_lib.publishing.solutions import generate_solutions, sources
 
 MAX_IMAGE_BYTES = 150_000
-CELL_TIMEOUT = 300  # seconds
+EXERCISES, SOLUTIONS = "exercises.ipynb", "solutions.ipynb"
 NOISE = ("execution", "ExecuteTime", "collapsed", "scrolled", "outputId", "colab", "id", "trusted")
 PEAK_MEMORY = """\
 try:
@@ -40,8 +40,26 @@ COMPARED = "nbval-check-output"  # cells whose output nbval compares
 
 def stale_pages(root: Path, names: list[str] | None = None) -> dict[Path, list[str]]:
     """Each page that is not fresh, with what changed since it was executed."""
-    found = {page: changes(page, root) for page in notebooks(root, names)}
+    found = {page: why_stale(page, root) for page in pages(root, names)}
     return {page: said for page, said in found.items() if said}
+
+
+def pages(root: Path, names: list[str] | None = None) -> list[Path]:
+    """The chapters' notebooks in reading order, with the solutions that are still to be made."""
+    there = set(notebooks(root, names))
+    there |= {page.with_name(SOLUTIONS) for page in there if page.name == EXERCISES}
+    return sorted(there)
+
+
+def why_stale(page: Path, root: Path) -> list[str]:
+    """What changed since `page` was executed; for solutions, also in the exercises they solve."""
+    if not page.exists():
+        return ["it is new"]
+    if page.name == SOLUTIONS:
+        solved = generate_solutions(page.with_name(EXERCISES))
+        if sources(solved) != sources(read_notebook(page)):
+            return ["its exercises changed"]
+    return changes(page, root)
 
 
 def refresh(
@@ -49,13 +67,12 @@ def refresh(
 ) -> list[Path]:
     """Execute the stale pages (or, when chapters are named, all of theirs) in reading order.
 
-    Solutions are first generated anew from the exercises. Returns the pages written.
+    Solutions are generated anew from their exercises. Returns the pages written.
     """
-    write_solutions(root, names)
     stamp_setup_cells(root, names)
     written = []
-    for page in notebooks(root, names):
-        why = changes(page, root)
+    for page in pages(root, names):
+        why = why_stale(page, root)
         if why or names:
             say(f"{page.relative_to(root)}: {'; '.join(why[:3]) or 'asked for'}")
             seconds = execute(page, root)
@@ -65,54 +82,83 @@ def refresh(
 
 
 def restamp(root: Path, names: list[str] | None = None) -> list[Path]:
-    """Stamp stale pages as fresh, without new outputs, where nbval is green on them as they are.
+    """Stamp stale pages as fresh, without new outputs, where they still give the ones they have.
 
-    For a change in the library that leaves every checked output and every claim as it was.
+    That is: nbval is green, and the claims and records come out as results.json has them (but for
+    seconds). For a change in the library that leaves every number as it was.
     """
     stamped = []
     for page in stale_pages(root, names):
-        done = run_nbval([page])
-        if done.returncode:
-            raise CourseError(
-                f"{page.relative_to(root)} no longer gives its stored outputs; "
-                f"run `course refresh {page.parent.name}`\n{done.stdout[-2000:]}"
-            )
-        notebook = nbformat.read(page, as_version=4)
-        if STAMP not in notebook.metadata:
+        notebook = read_notebook(page) if page.exists() else {"metadata": {}}
+        if STAMP not in notebook["metadata"]:
             raise CourseError(f"{page.relative_to(root)} was never executed: run `course refresh`")
+        with tempfile.TemporaryDirectory() as folder:
+            results = Path(folder) / RESULTS
+            done = subprocess.run(
+                nbval_command(str(page)),
+                capture_output=True,
+                text=True,
+                env=nbval_environment(COURSE_RESULTS=str(results), PYTHONPATH=str(root)),
+                check=False,
+            )
+            found = _collected(results)
+        found.pop("reads", None)
+        before = json.loads((page.parent / RESULTS).read_text("utf-8")).get(page.stem, {})
+        if done.returncode or _without_seconds(found) != _without_seconds(before):
+            why = done.stdout[-2000:] if done.returncode else "its claims or records differ"
+            raise CourseError(
+                f"{page.relative_to(root)} no longer gives what it shows; "
+                f"run `course refresh {page.parent.name}`\n{why}"
+            )
         notebook.metadata[STAMP]["digests"] = digests(page, notebook, root)
         write_atomically(page, nbformat.writes(notebook) + "\n")
         stamped.append(page)
     return stamped
 
 
-def run_nbval(pages: list[Path], *options: str) -> subprocess.CompletedProcess:
-    """nbval over `pages` as `make test` runs it; its report is in `.stdout`."""
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-    command += [f"--nbval-cell-timeout={CELL_TIMEOUT}", "-p", "no:cacheprovider", *options]
-    strict = {**os.environ, "COURSE_STRICT": "1"}
-    return subprocess.run(
-        [*command, *map(str, pages)], capture_output=True, text=True, env=strict, check=False
-    )
+def _collected(results: Path) -> dict:
+    return json.loads(results.read_text("utf-8")) if results.exists() else {}
+
+
+def _without_seconds(value: object) -> object:
+    """`value` without what differs from run to run: entries called "seconds"."""
+    if isinstance(value, dict):
+        return {k: _without_seconds(v) for k, v in value.items() if k != "seconds"}
+    return [_without_seconds(item) for item in value] if isinstance(value, list) else value
 
 
 # -------------------------------------------------------------------------------- one notebook
 
 
 def execute(page: Path, root: Path) -> float:
-    """Run `page` top to bottom, write it with its outputs, records and stamp; returns seconds."""
-    notebook = nbformat.read(page, as_version=4)
+    """Run `page` top to bottom, write it with its outputs, records and stamp; returns seconds.
+
+    Nothing is written unless the whole page may be published, and nothing over an edit that was
+    made while it ran: in both cases CourseError says why.
+    """
+    before = page.read_bytes() if page.exists() else b""
+    if page.name == SOLUTIONS:
+        notebook = generate_solutions(page.with_name(EXERCISES))
+    else:
+        notebook = read_notebook(page)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / RESULTS
         start = time.perf_counter()
-        peak = _run(notebook, page, results)
+        peak = _run(notebook, page, root, results)
         seconds = time.perf_counter() - start
-        found = json.loads(results.read_text("utf-8")) if results.exists() else {}
+        found = _collected(results)
     normalise(notebook)
     if refused := list(problems(notebook, root)):
         said = "\n".join(f"  - {problem}" for problem in refused)
         raise CourseError(f"{page.relative_to(root)} was left as it was:\n{said}")
-    notebook.metadata[STAMP] = {"reads": sorted(found.pop("reads", {}))}
+    if (page.read_bytes() if page.exists() else b"") != before:
+        raise CourseError(
+            f"{page.relative_to(root)} was edited while it was executed, and is left as it now is; "
+            "run `course refresh` again"
+        )
+    reads = sorted(found.pop("reads", {}))
+    _hand_on(page, found)  # a kill between this and the next line leaves a page that is stale
+    notebook.metadata[STAMP] = {"reads": reads}
     notebook.metadata[STAMP] |= {
         "digests": digests(page, notebook, root),
         "versions": environment.versions(),
@@ -120,31 +166,32 @@ def execute(page: Path, root: Path) -> float:
         "seconds": round(seconds, 1),
         "peak_memory_mb": peak,
     }
-    _hand_on(page, found)
     write_atomically(page, nbformat.writes(notebook) + "\n")
     return seconds
 
 
-def _run(notebook: nbformat.NotebookNode, page: Path, results: Path) -> int | None:
+def _run(notebook: nbformat.NotebookNode, page: Path, root: Path, results: Path) -> int | None:
     """Execute on a fresh kernel; returns its peak memory in MB, where the system tells."""
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
         record_timing=False,
         resources={"metadata": {"path": str(page.parent)}},
     )
     env = {**os.environ, "COURSE_STRICT": "1", "COURSE_RESULTS": str(results)}
+    env["PYTHONPATH"] = str(root)  # the library that is stamped is the one that runs
     peak = nbformat.v4.new_code_cell(PEAK_MEMORY)
     try:
         with client.setup_kernel(env=env):
             notebook.cells.append(peak)  # asked last, and taken out again below
             for i, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, i)
-    except (CellExecutionError, CellTimeoutError) as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         said = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # the kernel colours its tracebacks
         raise CourseError(f"{page.name} failed and was left as it was:\n{said}") from error
     notebook.cells.pop()
@@ -154,13 +201,14 @@ def _run(notebook: nbformat.NotebookNode, page: Path, results: Path) -> int | No
 def _hand_on(page: Path, found: dict) -> None:
     """Put this page's records and claims into its chapter's results.json."""
     file = page.parent / RESULTS
-    content = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    content.pop(page.stem, None)
-    if found:
-        content[page.stem] = found
-    if content:
-        ordered = {stem: content[stem] for stem in sorted(content)}
-        write_atomically(file, json.dumps(ordered, ensure_ascii=False, indent=1) + "\n")
+    content = _collected(file)
+    content[page.stem] = found
+    there = {other.stem for other in page.parent.glob("*.ipynb")} | {page.stem}
+    kept = {stem: content[stem] for stem in sorted(content) if stem in there and content[stem]}
+    if kept:
+        write_atomically(file, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
+    else:
+        file.unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------------- normal and portable
@@ -172,14 +220,16 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
-            **{k: v for k, v in notebook.metadata.items() if k in (STAMP, "exercises")},
+            **{k: v for k, v in notebook.metadata.items() if k == STAMP},
         }
     )
     for cell in notebook.cells:
         for key in NOISE:
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            cell.outputs = [o for o in _merged(cell.outputs) if not _is_progress_bar(o)]
+            cell.outputs = [
+                o for o in map(_without_progress_bars, _merged(cell.outputs)) if o is not None
+            ]
 
 
 def _merged(outputs: list) -> list:
@@ -194,17 +244,22 @@ def _merged(outputs: list) -> list:
     return merged
 
 
-def _is_progress_bar(output: nbformat.NotebookNode) -> bool:
-    return output.get("name") == "stderr" and "\r" in output.text
+def _without_progress_bars(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """The output without the lines that a progress bar redrew; None when nothing else is left."""
+    if output.get("name") != "stderr":
+        return output
+    lines = [line for line in output.text.splitlines() if line.strip()]
+    output.text = "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line))
+    return output if output.text else None
 
 
 def problems(notebook: nbformat.NotebookNode, root: Path) -> Iterator[str]:
     """What the page must not hold: each as a sentence that says where, what, and what to do."""
-    here = [str(root), str(Path.home()), tempfile.gettempdir()]
+    here = [json.dumps(str(p))[1:-1] for p in (root, Path.home(), tempfile.gettempdir())]
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
-        where = f"cell {number} ({cell.source.strip().splitlines()[0][:50] if cell.source else ''})"
+        where = f"cell {number} ({cell.source.strip().partition(chr(10))[0][:50]})"
         tagged = COMPARED in cell.metadata.get("tags", [])
         for output in cell.outputs:
             text = json.dumps(output, ensure_ascii=False)

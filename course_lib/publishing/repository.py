@@ -6,10 +6,20 @@ from course_lib.errors import CourseError
 
 
 def find_root(start: Path | None = None) -> Path:
-    """The clone that `start` (default: where you are) lies in, else the one this package is in."""
+    """The clone that `start` (default: where you are) lies in, else the one this package is in.
+
+    Raises CourseError outside any clone, and in a clone whose pages would run another clone's
+    course_lib: their stamps would then speak of code that never ran.
+    """
     start = (start or Path.cwd()).resolve()
-    for folder in [start, *start.parents, Path(__file__).resolve().parents[2]]:
+    installed = Path(__file__).resolve().parents[2]
+    for folder in [start, *start.parents, installed]:
         if (folder / "pyproject.toml").is_file() and (folder / "chapters").is_dir():
+            if folder != installed:
+                raise CourseError(
+                    f"the course in {folder} would run the course_lib of {installed}; use the "
+                    "command in this clone's own .venv (make it with `make lab`)"
+                )
             return folder
     raise CourseError(
         "this is not a clone of the course (no pyproject.toml with a chapters folder beside it); "

@@ -16,6 +16,8 @@ from course_lib.files import write_atomically
 from course_lib.publishing.repository import notebooks
 
 SETUP_TAG = "setup"
+# The files that name the address, beside the setup cells; a test finds any other.
+PLACES = ("pyproject.toml", "_config.yml", "README.md", "CITATION.cff", "book/how_to_use.md")
 
 TEMPLATE = """\
 # Setup: nothing to do where the course is installed; on Colab, this installs it.
@@ -73,20 +75,18 @@ def first_code_cell(notebook: nbformat.NotebookNode, page: Path) -> int:
 def set_repository(root: Path, url: str) -> list[Path]:
     """Make `url` the repository's address everywhere; returns the files changed."""
     url = url.removesuffix("/").removesuffix(".git")
-    if not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", url):
+    if not re.fullmatch(r"https://[\w.-]+(/[\w.-]+){2,}", url):
         raise CourseError(
             f"{url!r} is not a repository's address: give one such as https://github.com/you/course"
         )
     old, changed = repository_url(root), []
-    for name in (
-        "pyproject.toml",
-        "_config.yml",
-        "README.md",
-        "CITATION.cff",
-        "book/how_to_use.md",
-    ):
+    clone = (f"cd {old.rpartition('/')[2]}\n", f"cd {url.rpartition('/')[2]}\n")
+    for name in PLACES:
         file = root / name
-        if file.exists() and old in (text := file.read_text("utf-8")):
-            write_atomically(file, text.replace(old, url))
-            changed.append(file)
+        if file.exists():
+            text = file.read_text("utf-8")
+            new = re.sub(re.escape(old) + r"(?![\w-])", lambda _: url, text).replace(*clone)
+            if new != text:
+                write_atomically(file, new)
+                changed.append(file)
     return changed + stamp_setup_cells(root)

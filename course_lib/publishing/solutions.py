@@ -17,8 +17,6 @@ from typing import Any
 import nbformat
 
 from course_lib.exercises.exercise import Exercise, find, parts
-from course_lib.files import write_atomically
-from course_lib.publishing.repository import notebooks
 
 EXERCISE_TAG = re.compile(r"exercise-(\d\d\.\d+)")
 HINTS = re.compile(r"\n*^Stuck\?.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
@@ -27,24 +25,6 @@ OPENING = (
     "checks know by name. Try [the exercises](exercises.ipynb) first: a check tells you the "
     "smallest case that goes wrong, and a solution tells you nothing that you will remember."
 )
-
-
-def write_solutions(root: Path, names: list[str] | None = None) -> list[Path]:
-    """Generate the solutions of all chapters (or those named); returns the pages that changed.
-
-    A page whose sources are already right is left alone, outputs and all.
-    """
-    changed = []
-    for page in notebooks(root, names):
-        if page.name != "exercises.ipynb":
-            continue
-        solutions, target = generate_solutions(page), page.with_name("solutions.ipynb")
-        if not target.exists() or sources(nbformat.read(target, as_version=4)) != sources(
-            solutions
-        ):
-            write_atomically(target, nbformat.writes(solutions) + "\n")
-            changed.append(target)
-    return changed
 
 
 def sources(notebook: nbformat.NotebookNode) -> list[tuple[str, str, str, list[str]]]:

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import nbformat
-
 from course_lib.files import write_atomically
-from course_lib.publishing.freshness import STAMP, changes
+from course_lib.publishing.freshness import STAMP, changes, read_notebook
 from course_lib.publishing.repository import notebooks
 
 INTRODUCTION = """\
@@ -23,7 +21,7 @@ def rows(root: Path) -> list[dict[str, str]]:
     """One row a page: where it is, whether it is fresh, and the cost of running it."""
     found = []
     for page in notebooks(root):
-        stamp = nbformat.read(page, as_version=4).metadata.get(STAMP, {})
+        stamp = read_notebook(page).metadata.get(STAMP, {})
         machine = stamp.get("machine", {})
         found.append(
             {

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from course_lib.publishing.nbval import nbval_command, nbval_environment
 from course_lib.publishing.repository import notebooks
 
 PYTEST = [sys.executable, "-m", "pytest"]
@@ -17,7 +18,6 @@ def run_suite(root: Path) -> int:
     course = [sys.executable, "-m", "course_lib"]
     ruff = [sys.executable, "-m", "ruff"]
     pages = [str(page) for page in notebooks(root)]
-    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
     # Notebooks run two side by side, each with its share of the cores.
     stages = {
         "lint": [*ruff, "check", "."],
@@ -25,7 +25,7 @@ def run_suite(root: Path) -> int:
         "data": [*course, "data", "fetch"],
         "freshness": [*course, "refresh", "--check"],
         "unit tests": [*PYTEST, SHAPES, "--ignore=tests/test_book.py", "-n2", "tests"],
-        "notebooks": [*PYTEST, *nbval, "-n2", "--dist=loadfile", *pages],
+        "notebooks": nbval_command("-n2", "--dist=loadfile", *pages),
         "book": [*PYTEST, "tests/test_book.py"],
     }
     failed = []
@@ -46,7 +46,7 @@ def _environment(stage: str) -> dict[str, str]:
     """Notebooks hold their claims strictly, and do not fight over the cores."""
     if stage != "notebooks":
         return {**os.environ}
-    return {**os.environ, "COURSE_STRICT": "1", "OMP_NUM_THREADS": "1"}
+    return nbval_environment(OMP_NUM_THREADS="1")
 
 
 def run_benchmarks(root: Path) -> int:

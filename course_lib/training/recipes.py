@@ -31,7 +31,7 @@ def train_kneser_ney(corpus: Corpus, orders: Sequence[int] = (5, 6, 7, 8)) -> di
     begun = time.perf_counter()
     tokenizer = corpus.tokenizer
     train, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    n_bytes = len(corpus.validation.encode("utf-8"))
+    n_bytes = corpus.n_bytes("validation")
 
     counts = NGramCounts.of(train, tokenizer.vocab_size, max(orders))
     fit_seconds, score_seconds = time.perf_counter() - begun, 0.0
@@ -68,5 +68,5 @@ def train_kneser_ney(corpus: Corpus, orders: Sequence[int] = (5, 6, 7, 8)) -> di
         "stored_megabytes": model.nbytes / 1e6,
         "train_characters": len(train),
         "validation_characters": len(validation),
-        "unseen_symbols": "".join(sorted(set(corpus.validation) - set(corpus.train))),
+        "unseen_symbols": corpus.unseen_symbols,
     }

@@ -1,5 +1,7 @@
 """What a learner sees: points, the smallest counter-example, the mistake's sentence, a hint."""
 
+import ast
+import re
 import time
 
 import numpy as np
@@ -8,9 +10,14 @@ from hypothesis import strategies as st
 
 from course_lib.errors import CourseError
 from course_lib.exercises import checking
-from course_lib.exercises.ch01_language_models import add_k, without_vocabulary_size
+from course_lib.exercises.ch01_language_models import (
+    add_k,
+    decode_in_dict_order,
+    encode_in_dict_order,
+    without_vocabulary_size,
+)
 from course_lib.exercises.checking import WrongAnswer, check, draw, hint, judge
-from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.exercise import Exercise, find
 
 
 def total(numbers, start):
@@ -79,6 +86,58 @@ def test_an_answer_that_handles_a_special_case_still_gets_its_mistake_named():
 
 def test_an_answer_that_matches_no_mistake_gets_a_diagnosis():
     assert "always 2 times" in judge(SUM, lambda n, s: 2 * total(n, s)).message
+
+
+def weights_outside_the_share(probs, weights):
+    return (probs / probs.sum(axis=1, keepdims=True) * weights).mean(axis=0)
+
+
+def gamma_divided_by_the_vocabulary(counts, lower, discount):
+    total = counts.sum()
+    if total == 0:
+        return lower
+    gamma = discount * (counts > 0).sum() / total / len(counts)
+    return np.maximum(counts - discount, 0) / total + gamma * lower
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [("01.4", weights_outside_the_share), ("01.7", gamma_divided_by_the_vocabulary)],
+)
+def test_a_diagnosis_that_says_here_speaks_of_the_case_that_is_shown(exercise, answer):
+    message = judge(find(exercise), answer).message
+    returned = re.search(r"you returned \[(.*?)\]", message)[1]
+    said = float(re.search(r"yours sum to (\S+) here", message)[1])
+    assert said == pytest.approx(sum(map(float, returned.split(", "))), rel=1e-3)
+
+
+def test_nan_is_called_nan():
+    def mixed(counts, lower, discount):
+        total = counts.sum()
+        return np.maximum(counts - discount, 0) / total + discount * lower
+
+    message = judge(find("01.7"), mixed).message
+    assert "you returned [nan, nan]" in message
+    assert "Your result holds NaN here: look for 0/0" in message
+
+
+def test_the_part_of_a_result_that_is_always_wrong_is_named():
+    def no_y_in_the_third(counts):
+        n1, n2, n3, n4 = ((counts == r).sum() for r in (1, 2, 3, 4))
+        y = n1 / (n1 + 2 * n2)
+        return 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * n4 / n3
+
+    message = judge(find("01.8"), no_y_in_the_third).message
+    assert "Only the third of the three is wrong." in message
+
+
+def test_the_input_that_is_shown_reproduces_the_mistake():
+    message = judge(find("01.10"), (encode_in_dict_order, decode_in_dict_order)).message
+    counts = ast.literal_eval(re.search(r"counts = (\{.*?\})", message)[1])
+    letter = ast.literal_eval(re.search(r"message = ('\w+')", message)[1])
+    exercise = find("01.10")
+    wrong = exercise.as_function((encode_in_dict_order, decode_in_dict_order))
+    assert wrong(letter, counts) != exercise.as_function(exercise.reference)(letter, counts)
 
 
 def test_an_answer_that_raises_is_shown_with_its_input():

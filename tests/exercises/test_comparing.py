@@ -58,6 +58,11 @@ def test_a_value_is_written_on_one_short_line():
     assert len(written(list(range(1000)))) <= LONGEST
 
 
+def test_a_dict_is_written_with_sorted_keys_or_in_its_own_order():
+    assert written([{"b": 1, "a": 2}]) == "[{'a': 2, 'b': 1}]"
+    assert written([{"b": 1, "a": 2}], sort_keys=False) == "[{'b': 1, 'a': 2}]"
+
+
 def test_two_values_that_differ_are_never_written_alike():
     assert written_apart(0.50000001, 0.5) == ("0.50000001", "0.5")
     assert written_apart(1, 1.0) == ("1 (int)", "1 (float)")

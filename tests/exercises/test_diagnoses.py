@@ -14,7 +14,7 @@ LOGS = [np.log(rows) for rows in ROWS]
 
 def diagnosis_of(wrong_from_right, values):
     cases = [Judged({"x": i}, wrong_from_right(x), x, right=False) for i, x in enumerate(values)]
-    return diagnose(cases, tolerance=1e-9)
+    return diagnose(cases, shown=cases[0], tolerance=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,10 @@ def diagnosis_of(wrong_from_right, values):
         (lambda x: x - 0.9 * x**2 - 0.2, ROWS, "cannot be negative"),
         (lambda x: x**2, ROWS, "must sum to one"),
         (lambda x: x**2 / (x**2).sum(0), ROWS, "columns sum to one"),
+        (lambda x: x[:2], [x[0] for x in LOGS], "2 numbers where 4 are expected"),
+        (lambda x: (*x[:2], x[2] ** 2), [tuple(x[0, :3]) for x in LOGS], "Only the third of the"),
+        (lambda x: x | {"b": x["b"] ** 2}, [{"a": 3, "b": y} for y in (2, 3)], "Only 'b' is"),
+        (lambda x: x | {9: x[9] ** 2}, [{7: 3, 9: y} for y in (2, 3)], "Only 9 is wrong"),
         (lambda x: {"a": 1.0}, [{"a": 1.0, "b": 0.5}], "missing from your result, here 'b'"),
         (lambda x: x | {"c": 0}, [{"a": 1.0, "b": 0.5}], "do not belong there, here 'c'"),
     ],
@@ -58,7 +62,35 @@ def test_an_answer_that_is_right_for_one_setting_is_told_which():
         for T in (0.5, 1, 2)
         for x in np.linspace(0.1, 2.0, 20).tolist()
     ]
-    assert diagnose(cases, 1e-9) == "It is always right when T = 1, not otherwise."
+    wrong = next(case for case in cases if not case.right)
+    assert diagnose(cases, wrong, 1e-9) == "It is always right when T = 1, not otherwise."
+
+
+def test_an_answer_that_is_right_here_and_there_is_told_how_often_and_nothing_more():
+    cases = [Judged({"x": [i]}, 7.0, float(i), right=i == 7) for i in range(20)]
+    assert diagnose(cases, cases[0], 1e-9) == "It is right on 1 of 20 inputs."
+
+
+def test_here_is_the_case_that_is_shown():
+    half, most = np.array([0.25, 0.25]), np.array([0.25, 0.5])
+    shown, other = (Judged({}, got, np.array([0.5, 0.5]), right=False) for got in (half, most))
+    assert "yours sum to 0.5 here" in diagnose([other], shown, 1e-9)
+    assert "yours sum to 0.75 here" in diagnose([shown], other, 1e-9)
+
+
+def test_nan_in_the_case_that_is_shown_is_named_though_others_go_wrong_without():
+    expected = np.array([0.5, 0.5])
+    shown, other = (Judged({}, expected * x, expected, right=False) for x in (np.nan, 0.5))
+    assert "NaN here" in diagnose([other], shown, 1e-9)
+
+
+@pytest.mark.parametrize("got", [(1.0, 2.0, 0.0), (1.0, 0.0, 3.0)])
+def test_parts_that_are_wrong_by_turns_are_not_singled_out(got):
+    cases = [
+        Judged({}, (1.0, 2.0, 0.7), (1.0, 2.0, 3.0), right=False),
+        Judged({}, (0.5, *got[1:]), (1.0, 2.0, 3.0), right=False),
+    ]
+    assert diagnose(cases, cases[0], 1e-9) is None
 
 
 def test_a_diagnosis_that_does_not_hold_everywhere_is_not_given():
@@ -67,4 +99,4 @@ def test_a_diagnosis_that_does_not_hold_everywhere_is_not_given():
         Judged({"x": 1}, 2.7, 9.1, right=False),
         Judged({"x": 2}, 0.3, 4.0, right=False),
     ]
-    assert diagnose(cases, 1e-9) is None
+    assert diagnose(cases, cases[0], 1e-9) is None

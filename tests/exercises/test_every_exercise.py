@@ -12,6 +12,7 @@ from course_lib.exercises.exercise import chapters, find, parts
 from course_lib.exercises.mutants import is_caught, mutants
 from course_lib.exercises.prohibited import prohibited_name
 from course_lib.exercises.running import run, same_outcome
+from course_lib.publishing.repository import find_root
 
 EXERCISES = {exercise.id: exercise for chapter in chapters().values() for exercise in chapter}
 MISTAKES = [
@@ -108,6 +109,13 @@ def test_a_chapter_numbers_its_exercises_and_knows_many_mistakes(chapter):
     assert [e.id for e in exercises] == [f"{chapter}.{n + 1}" for n in range(len(exercises))]
     assert sum(len(exercise.mistakes) for exercise in exercises) >= 2 * len(exercises)
     assert any(not exercise.elective for exercise in exercises)
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_the_chapters_page_says_how_long_its_exercises_take(chapter):
+    (page,) = find_root().glob(f"chapters/{chapter}_*/index.md")
+    said = re.search(r"^\| \[Exercises\].*\| (\d+) \|$", page.read_text("utf-8"), re.MULTILINE)
+    assert abs(int(said[1]) - sum(e.minutes for e in chapters()[chapter])) <= 5
 
 
 @pytest.mark.parametrize("chapter", chapters())

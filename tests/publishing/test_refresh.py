@@ -9,8 +9,10 @@ import nbformat
 import pytest
 
 from course_lib.errors import CourseError
-from course_lib.publishing.freshness import STAMP
-from course_lib.publishing.refresh import execute, normalise, problems, run_nbval
+from course_lib.publishing import refresh as publisher
+from course_lib.publishing.freshness import STAMP, changes
+from course_lib.publishing.nbval import nbval_command, nbval_environment
+from course_lib.publishing.refresh import execute, normalise, problems, refresh, restamp
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,6 +32,16 @@ def page(tmp_path):
         return file
 
     return write
+
+
+def run_nbval(page):
+    return subprocess.run(
+        nbval_command(str(page)),
+        env=nbval_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def root(page):
@@ -57,6 +69,7 @@ def test_execution_stores_outputs_records_and_a_stamp(page):
         ("import warnings; warnings.warn('old')", "wrote to stderr"),
         ("import pathlib; print(pathlib.Path.home() / 'x')", "prints a path of this machine"),
         ("object()", "prints an object's address"),
+        ("import os; os._exit(1)", "was left as it was"),
         ("import matplotlib.pyplot as plt; plt.plot([1, 2]);", "needs mystnb.image.alt"),
         (
             "import numpy as np, matplotlib.pyplot as plt\n"
@@ -74,25 +87,82 @@ def test_a_page_that_must_not_be_published_is_refused_and_left_as_it_was(page, c
     assert not (file.parent / "results.json").exists()
 
 
-def test_progress_bars_and_timestamps_do_not_reach_the_page():
+def test_progress_bars_and_timestamps_do_not_reach_the_page_but_warnings_beside_them_do():
     cell = nbformat.v4.new_code_cell("x", metadata={"execution": {"started": "now"}})
-    bar = nbformat.v4.new_output("stream", name="stderr", text="\r 10%|█  | 1/10")
+    bar = nbformat.v4.new_output("stream", name="stderr", text="\r 10%|█  | 1/10 [00:00<00:01]")
     one = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
-    cell.outputs = [bar, *one]
+    warning = nbformat.v4.new_output("stream", name="stderr", text="\r 9%|█ | 1/10\nold function")
+    cell.outputs = [bar, *one, warning]
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
     normalise(notebook)
-    assert [output.text for output in cell.outputs] == ["a\nb\n"]
+    assert [output.text for output in cell.outputs] == ["a\nb\n", "old function"]
     assert "widgets" not in notebook.metadata
     assert "execution" not in cell.metadata
-    assert list(problems(notebook, Path("/nowhere"))) == []
+    assert "wrote to stderr" in next(iter(problems(notebook, Path("/nowhere"))))
+
+
+def test_an_edit_made_while_the_page_runs_is_not_lost(page, monkeypatch):
+    file = page("1 + 1")
+    run = publisher._run
+
+    def run_while_the_author_saves(*arguments):
+        peak = run(*arguments)
+        file.write_text(file.read_text().replace("1 + 1", "2 + 2"))
+        return peak
+
+    monkeypatch.setattr(publisher, "_run", run_while_the_author_saves)
+    with pytest.raises(CourseError, match="was edited while it was executed"):
+        execute(file, root(file))
+    assert "2 + 2" in file.read_text()
+
+
+def test_refresh_runs_what_is_stale_and_nothing_else(page):
+    file = page("# setup", "1 + 1")
+    notebook = nbformat.read(file, as_version=4)
+    notebook.cells[0].metadata["tags"] = ["setup"]
+    nbformat.write(notebook, file)
+    (root(file) / "pyproject.toml").write_text('Repository = "https://example.org/a/b"\n')
+    assert refresh(root(file), say=lambda _: None) == [file]
+    assert changes(file, root(file)) == []
+    assert refresh(root(file), say=lambda _: None) == []
+
+
+def test_records_that_a_page_no_longer_makes_are_gone(page):
+    file = page("from course_lib.evidence import record\nrecord(loss=1.0)")
+    execute(file, root(file))
+    file = page("1 + 1")
+    execute(file, root(file))
+    assert not (file.parent / "results.json").exists()
+
+
+def restamp_after(page, old, new):
+    """Stamp a page that claims a number from the library, change the library, restamp."""
+    code = "from course_lib.errors import VALUE\nfrom course_lib.evidence import claim\n"
+    file = page(code + "claim('the loss is {x}', VALUE < 2, x=VALUE)")
+    library = root(file) / "course_lib" / "errors.py"
+    library.write_text(library.read_text() + f"\n{old}\n")
+    execute(file, root(file))
+    library.write_text(library.read_text().replace(old, new))
+    assert changes(file, root(file)) == ["course_lib.errors changed"]
+    restamp(root(file))
+    return changes(file, root(file))
+
+
+def test_restamp_accepts_a_change_that_leaves_every_number(page):
+    assert restamp_after(page, "VALUE = 1.5", "VALUE = 3 / 2") == []
+
+
+def test_restamp_refuses_a_change_that_moves_a_number(page):
+    with pytest.raises(CourseError, match="its claims or records differ"):
+        restamp_after(page, "VALUE = 1.5", "VALUE = 1.9")
 
 
 def test_breaking_a_stored_output_makes_nbval_fail(page):
     file = page("6 * 7", tags=["nbval-check-output"])
     execute(file, root(file))
-    assert run_nbval([file]).returncode == 0
+    assert run_nbval(file).returncode == 0
     file.write_text(file.read_text().replace('"42"', '"43"'))
-    done = run_nbval([file])
+    done = run_nbval(file)
     assert done.returncode != 0
     assert "1 failed" in done.stdout
 
@@ -101,7 +171,7 @@ def test_a_false_claim_fails_nbval_but_only_warns_a_learner(page):
     file = page("from course_lib.evidence import claim\nn = 2\nclaim('n is 2', n == 2, n=n)")
     execute(file, root(file))
     file.write_text(file.read_text().replace("n = 2", "n = 3"))
-    assert "1 failed" in run_nbval([file]).stdout
+    assert "1 failed" in run_nbval(file).stdout
     code = "\n".join(cell.source for cell in nbformat.read(file, as_version=4).cells)
     learner = {k: v for k, v in os.environ.items() if not k.startswith("COURSE_")}
     done = subprocess.run(

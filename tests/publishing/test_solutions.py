@@ -8,12 +8,7 @@ import pytest
 
 from course_lib.exercises.exercise import chapters, parts
 from course_lib.publishing.repository import find_root
-from course_lib.publishing.solutions import (
-    generate_solutions,
-    solution_source,
-    sources,
-    write_solutions,
-)
+from course_lib.publishing.solutions import generate_solutions, solution_source, sources
 
 PAGES = {page.parent.name[:2]: page for page in find_root().glob("chapters/*/exercises.ipynb")}
 SETUP_TAG = "setup"
@@ -108,14 +103,3 @@ def test_a_solution_brings_the_imports_that_the_page_lacks():
     assert alone.startswith("import numpy as np\nfrom jaxtyping import Float\n\n\ndef sample(")
     present = {"import numpy as np", "from jaxtyping import Float, Int"}
     assert solution_source(sampling, present).startswith("def sample(")
-
-
-def test_writing_leaves_right_pages_alone_and_mends_others(tmp_path):
-    folder = tmp_path / "chapters" / "01_language_models"
-    folder.mkdir(parents=True)
-    (folder / "exercises.ipynb").write_bytes(PAGES["01"].read_bytes())
-    target = folder / "solutions.ipynb"
-    assert write_solutions(tmp_path) == [target]
-    assert write_solutions(tmp_path) == []
-    target.write_text(target.read_text().replace("What goes wrong", "What went wrong"))
-    assert write_solutions(tmp_path) == [target]
