@@ -41,7 +41,7 @@ def draw_ladder(rungs: list[Rung]) -> Figure:
     best = min(rung.nats for rung in rungs)
     if counted := [rung.nats for rung in rungs if rung.kind == "counting"]:
         ax.axvline(min(counted), color=INK, linewidth=1, linestyle=":")
-        ax.annotate("the bar", (min(counted), -0.6), xytext=(4, 0), textcoords="offset points")
+        ax.annotate("the bar", (min(counted), 0), xytext=(4, 0), textcoords="offset points")
     for kind, colour in COLOURS.items():
         rows = [i for i, rung in enumerate(rungs) if rung.kind == kind]
         nats = [rungs[i].nats for i in rows]
