@@ -53,7 +53,12 @@ def test_train_ends_with_one_line_of_json(text_file):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"too short", "at least 1,000"), (b"\xff\xfe\x00binary" * 500, "UTF-8"), (None, "no")],
+    [
+        (b"", "empty"),
+        (b"too short", "at least 1,000"),
+        (b"\xff\xfe\x00binary" * 500, "UTF-8"),
+        (None, "no"),
+    ],
 )
 def test_a_text_that_cannot_be_used_gets_one_line_and_exit_code_2(tmp_path, content, said):
     file = tmp_path / "text.txt"

@@ -11,7 +11,10 @@
    warning; the same mistake made in earnest (`[^typo]`, or citations on a page that has no
    `{footbibliography}`) is found here instead.
 
-Two more, of the same kind, are templates: see `book/_templates`.
+5. A printed sentence that is wider than the page (a claim, mostly) would run out of sight: outputs
+   without columns get the class `sentences`, and course.css wraps them.
+
+Two more, of the first kind, are templates: see `book/_templates`.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ def setup(app) -> dict[str, Any]:
     for mend in (_drop_thebe, _launch_only_notebooks, _name_the_folds):
         app.connect("html-page-context", mend, priority=900)
     app.connect("doctree-read", _find_dangling_footnotes)
+    app.connect("doctree-read", _mark_sentences)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -86,3 +90,10 @@ def _find_dangling_footnotes(app, doctree) -> None:
         code = isinstance(text.parent, nodes.FixedTextElement | nodes.literal | nodes.raw)
         if not code and (label := re.search(r"\[\^[\w-]+\]", text)):
             logger.warning("footnote %s has no definition", label[0], location=text.parent)
+
+
+def _mark_sentences(app, doctree) -> None:
+    for output in doctree.findall(nodes.literal_block):
+        has_columns = re.search(r"\S {2,}\S", output.astext())
+        if "output" in output["classes"] and not has_columns:
+            output["classes"].append("sentences")

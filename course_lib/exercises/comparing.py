@@ -37,17 +37,16 @@ def as_array(value: Any) -> np.ndarray | None:
 
 def same(got: Any, expected: Any, tolerance: float) -> bool:
     """Whether an answer's value is the expected one."""
-    got, expected = as_numpy(got), as_numpy(expected)
+    if expected is None or isinstance(expected, str | bytes | Set):
+        return type(got) is type(expected) and got == expected
+    if isinstance(expected, numbers.Rational) and isinstance(got, numbers.Number):
+        return bool(got == expected)
     if isinstance(expected, Mapping):
         return (
             isinstance(got, Mapping)
             and got.keys() == expected.keys()
             and all(same(got[key], expected[key], tolerance) for key in expected)
         )
-    if expected is None or isinstance(expected, str | bytes | Set):
-        return type(got) is type(expected) and got == expected
-    if isinstance(expected, numbers.Rational) and isinstance(got, numbers.Number):
-        return bool(got == expected)
     numbers_got, numbers_expected = as_array(got), as_array(expected)
     if numbers_expected is not None and numbers_got is not None:
         if numbers_got.shape != numbers_expected.shape:

@@ -172,15 +172,17 @@ def rounded(wrong: Sequence[Judged], tolerance: float) -> str | None:
 
 
 def right_only_when(cases: Sequence[Judged]) -> str | None:
-    """Always right for one value of one input and mostly wrong otherwise, as at temperature 1."""
+    """Always right for one value of one input, as at temperature 1, and often wrong otherwise."""
     for name, value in cases[0].inputs.items():
         if not isinstance(value, int | float | str):
             continue
-        for special in {case.inputs[name] for case in cases}:
+        for special in dict.fromkeys(case.inputs[name] for case in cases):
             there = [case.right for case in cases if case.inputs[name] == special]
             elsewhere = [case.right for case in cases if case.inputs[name] != special]
-            if len(there) >= 3 and all(there) and 2 * sum(elsewhere) < len(elsewhere):
-                return f"It is right only when {name} = {written(special)}."
+            if all(there) and elsewhere:
+                by_luck = (sum(elsewhere) / len(elsewhere)) ** len(there)
+                if by_luck < 0.001:
+                    return f"It is always right when {name} = {written(special)}, not otherwise."
     right = sum(case.right for case in cases)
     if right > 0:
         return f"It is right on {right} of {len(cases)} inputs: a special case is missing."

@@ -56,7 +56,7 @@ def draw_ladder(rungs: list[Rung]) -> Figure:
     ax.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel("loss on the validation plays (nats per character; lower is better)")
+    ax.set_xlabel("loss on the validation plays (nats per character)")
     ax.set_xlim(min(1.2, best - 0.2), rungs[0].nats * 1.08)
     bits = ax.secondary_xaxis(
         "top", functions=(lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))

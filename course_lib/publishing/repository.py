@@ -19,7 +19,7 @@ def find_root(start: Path | None = None) -> Path:
 
 def chapters(root: Path, names: list[str] | None = None) -> list[Path]:
     """The chapters' folders in order; `names` may be whole ("01_language_models") or "01"."""
-    folders = sorted(folder for folder in (root / "chapters").iterdir() if folder.is_dir())
+    folders = sorted(folder for folder in (root / "chapters").glob("[0-9]*_*") if folder.is_dir())
     if not names:
         return folders
     chosen = []

@@ -25,9 +25,10 @@ import sys
 
 if importlib.util.find_spec("course_lib") is None:
     if "google.colab" not in sys.modules:
-        raise ImportError("course_lib is not installed here: run `make lab` in the course's folder")
+        raise ImportError("no course_lib here: run `make lab` in its folder")
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "git+{url}"], check=True)
+    course = "git+{url}"
+    subprocess.run([*pip, "--no-deps", course], check=True)
     subprocess.run([*pip, "hypothesis", "jaxtyping"], check=True)
     print("course_lib is installed: run the cells below from the top.")"""
 

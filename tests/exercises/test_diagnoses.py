@@ -54,11 +54,11 @@ def test_a_property_of_all_wrong_cases_is_named(wrong_from_right, values, said):
 
 def test_an_answer_that_is_right_for_one_setting_is_told_which():
     cases = [
-        Judged({"T": T, "x": x}, x, x if T == 1 else x / T + 0.1, right=T == 1)
+        Judged({"T": T, "x": x}, x, x if T == 1 else x**2 / T, right=T == 1 or x == T)
         for T in (0.5, 1, 2)
-        for x in (0.1, 0.7, 0.3)
+        for x in np.linspace(0.1, 2.0, 20).tolist()
     ]
-    assert diagnose(cases, 1e-9) == "It is right only when T = 1."
+    assert diagnose(cases, 1e-9) == "It is always right when T = 1, not otherwise."
 
 
 def test_a_diagnosis_that_does_not_hold_everywhere_is_not_given():
