@@ -78,7 +78,7 @@ def train(
     if steps is None and seconds is None:
         raise CourseError("training without end; give steps=… or seconds=…")
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    processes = _processes()
+    processes = join_processes()
     device, world, rank = processes.device, processes.num_processes, processes.process_index
     model.to(device)
     history, best = History(), None
@@ -163,7 +163,7 @@ def train(
     return history
 
 
-def _processes() -> PartialState:
+def join_processes() -> PartialState:
     """The device to train on and, under torchrun, the processes that train together."""
     together = int(os.environ.get("WORLD_SIZE", "1"))
     gpu = torch.cuda.is_available() or (together == 1 and torch.backends.mps.is_available())
