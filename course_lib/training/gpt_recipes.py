@@ -7,6 +7,7 @@ in a folder, where a run that was interrupted goes on; `load_trained` reads that
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ import torch
 from jaxtyping import Int
 from torch.optim import Optimizer
 
+from course_lib import evaluation
 from course_lib.data.corpora import Corpus
 from course_lib.errors import CourseError
-from course_lib.evaluation import WindowedModel, evaluate, evaluate_in_blocks
 from course_lib.files import write_atomically
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.tokenization.characters import CharacterTokenizer
@@ -55,7 +56,7 @@ GPT_QUICK = GPTRecipe(
     # 0.8 M parameters: rotary positions, normalised queries and keys, squared ReLU, output
     # projections that start at zero. Jordan et al. (2024), "modded-nanogpt", has these together.
     shape=partial(GPTConfig, context=128, n_layers=4, n_heads=4, d_model=128),
-    optimizers=partial(muon_and_adamw, muon_lr=0.02, adamw_lr=3e-3),
+    optimizers=partial(muon_and_adamw, muon_lr=0.01, adamw_lr=1e-2),
     schedule=partial(trapezoid, warmup=0.02, decay=0.5),
     batch_size=16,
     steps=1000,
@@ -120,10 +121,12 @@ def fit(
     """
     if steps is not None and seconds is not None:
         raise CourseError("steps and seconds both end a run; give only one of them")
-    if (steps is not None and steps < 1) or (seconds is not None and not seconds > 0):
-        raise CourseError(f"nothing is learned in {steps or seconds or 0}; give more than that")
     if steps is None and seconds is None:
         steps = recipe.steps
+    length = seconds if steps is None else steps
+    if not (math.isfinite(length) and length > 0):
+        unit = "seconds" if steps is None else "steps"
+        raise CourseError(f"{length} {unit} make no run; give a number above 0")
     together = join_processes()
     if recipe.batch_size % together.num_processes:
         raise CourseError(
@@ -199,11 +202,11 @@ def train_gpt(
         raise KeyboardInterrupt
 
     start = time.perf_counter()
-    scored = WindowedModel(model, model.config.context)
+    scored = evaluation.WindowedModel(model, model.config.context)
     tokenizer = corpus.tokenizer
     tokens, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    score = evaluate(scored, tokens, validation, corpus.n_bytes("validation"))
-    val_loss_blocks = evaluate_in_blocks(scored, validation)
+    score = evaluation.evaluate(scored, tokens, validation, corpus.n_bytes("validation"))
+    val_loss_blocks = evaluation.evaluate_in_blocks(scored, validation)
     evaluation_seconds = history.evaluation_seconds + time.perf_counter() - start
 
     together = join_processes()
@@ -270,7 +273,12 @@ def _settle_in(folder: Path, settings: dict) -> dict:
     if not file.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CourseError(f"{folder} holds other things; name a new or an empty folder")
-        write_atomically(file, _json(settings))
+        try:
+            write_atomically(file, _json(settings))
+        except OSError as error:
+            raise CourseError(
+                f"cannot write into {folder} ({error.strerror}); name another"
+            ) from None
         return settings
     try:
         begun = json.loads(file.read_text("utf-8"))

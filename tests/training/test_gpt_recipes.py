@@ -129,9 +129,10 @@ def test_both_recipes_have_one_size_and_the_plain_one_is_nanogpts():
     ("options", "said"),
     [
         ({"steps": 5, "seconds": 5.0}, "only one"),
-        ({"steps": 0}, "nothing is learned"),
-        ({"seconds": -1.0}, "nothing is learned"),
-        ({"seconds": float("nan")}, "nothing is learned"),
+        ({"steps": 0}, "0 steps make no run"),
+        ({"seconds": -1.0}, "-1.0 seconds make no run"),
+        ({"seconds": float("nan")}, "nan seconds"),
+        ({"seconds": float("inf")}, "inf seconds"),
     ],
 )
 def test_a_run_without_a_sensible_end_is_an_error(options, said):
@@ -163,6 +164,8 @@ def test_a_folder_belongs_to_one_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(CourseError, match="holds other things"):
         fit(TINY, CORPUS, steps=2, folder=tmp_path)
+    with pytest.raises(CourseError, match="cannot write into"):
+        fit(TINY, CORPUS, steps=2, folder=tmp_path / "thesis.txt" / "run")
     (folder / "run.json").write_text("{")
     with pytest.raises(CourseError, match="does not describe a run"):
         fit(TINY, CORPUS, steps=2, folder=folder)
