@@ -107,13 +107,14 @@ def fit(
     folder: Path | None = None,
     evaluate: Callable[[GPT], float] | None = None,
     every: int = EVERY,
-) -> tuple[GPT, History, dict]:
+) -> tuple[GPT, History, str]:
     """Train the recipe's GPT for `steps` steps or `seconds` seconds (default: the recipe's steps).
 
     Every `every` steps, and at the end, `evaluate(model)` measures it (default: the mean loss, in
     nats, of SAMPLE blocks of the validation text); the weights that did best come back, with the
-    history and the run's settings. Seed, steps and the rest being equal, so is the model, on one
-    machine. Under torchrun the processes share each step's windows, and the run is the same.
+    history and the dtype of the matrix products in training. Seed, steps and the rest being equal,
+    so is the model, on one machine. Under torchrun the processes share each step's windows, and the
+    run is the same.
 
     In `folder` the run leaves a checkpoint, and goes on from the one it finds.
 
@@ -153,7 +154,7 @@ def fit(
         with together.main_process_first():
             settings = _settle_in(folder, settings)
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GPT(config)
     history = train(
@@ -170,7 +171,7 @@ def fit(
         checkpoint=folder / "checkpoint.safetensors" if folder is not None else None,
         bf16=settings["precision"] == "bfloat16",
     )
-    return model, history, settings
+    return model, history, settings["precision"]
 
 
 def train_gpt(
@@ -195,7 +196,7 @@ def train_gpt(
 
     Raises CourseError as `fit` does, KeyboardInterrupt when interrupted (after a checkpoint).
     """
-    model, history, settings = fit(
+    model, history, precision = fit(
         recipe, corpus, steps=steps, seconds=seconds, seed=seed, folder=out
     )
     if history.stopped == "interrupted":
@@ -225,7 +226,7 @@ def train_gpt(
         "context": model.config.context,
         "evaluation_seconds": evaluation_seconds,
         "compile_seconds": history.compile_seconds,
-        "precision": settings["precision"],
+        "precision": precision,
         "processes": together.num_processes,
         "train_characters": len(tokens),
         "validation_characters": len(validation),
