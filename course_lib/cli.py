@@ -5,6 +5,7 @@ in one line what is wrong (exit code 2) when it meets something the user can men
 """
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -83,6 +84,8 @@ class Recipe(StrEnum):
     """The models that `course train` knows."""
 
     kneser_ney = "kneser-ney"
+    gpt = "gpt"
+    gpt_plain = "gpt-plain"
 
 
 @app.command()
@@ -92,21 +95,67 @@ def train(
         Path | None,
         typer.Option(help="a UTF-8 text of your own; its last 10 % is validation"),
     ] = None,
+    steps: Annotated[int | None, typer.Option(help="steps to train; default: the recipe's")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="seconds to train instead, evaluation not counted")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of the start and the batches [default: 0]")] = (
+        None
+    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for the model; an interrupted run in it goes on"),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the result as one line of JSON, last")
     ] = False,
 ) -> None:
     """Train a language model on the ladder's Shakespeare, or on a text of your own."""
     from course_lib.data import corpora
-    from course_lib.training import recipes
 
     corpus = corpora.read_text_file(text) if text else corpora.load("shakespeare")
-    result = recipes.train_kneser_ney(corpus)
+    if recipe is Recipe.kneser_ney:
+        from course_lib.training.recipes import train_kneser_ney
+
+        options = {"--steps": steps, "--seconds": seconds, "--seed": seed, "--out": out}
+        if given := [name for name, value in options.items() if value is not None]:
+            raise CourseError(f"kneser-ney only counts; leave out {' and '.join(given)}")
+        result = train_kneser_ney(corpus)
+    else:
+        from course_lib.training.gpt_recipes import GPT_RECIPES, train_gpt
+
+        result = train_gpt(
+            GPT_RECIPES[recipe], corpus, steps=steps, seconds=seconds, seed=seed or 0, out=out
+        )
+    if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks for all
+        return
     if as_json:
         print(json.dumps(result))
     else:
         for name, value in result.items():
             print(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+
+
+@app.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(help="what `course train … --out FOLDER` made")],
+    prompt: Annotated[str, typer.Option(help="text to go on from")] = "\n",
+    length: Annotated[int, typer.Option(help="characters to write")] = 500,
+    temperature: Annotated[
+        float, typer.Option(help="0: always the likeliest character; 1: as the model believes")
+    ] = 0.8,
+    seed: Annotated[int, typer.Option(help="another one, another text")] = 0,
+) -> None:
+    """Let a trained model go on writing; prints the prompt and what follows."""
+    import torch
+
+    from course_lib import generation
+    from course_lib.training.gpt_recipes import load_trained
+
+    model, tokenizer = load_trained(folder)
+    tokens = torch.from_numpy(tokenizer.encode(prompt))
+    written = generation.generate(model, tokens, length, temperature, seed)
+    print(prompt + tokenizer.decode(written.numpy()))
 
 
 # ------------------------------------------------------------------------------- for the learner

@@ -1,9 +1,12 @@
 import json
+import math
 import os
 import subprocess
 import sys
 
 import pytest
+
+from course_lib import cli
 
 COURSE = [sys.executable, "-m", "course_lib"]
 
@@ -25,7 +28,17 @@ def test_importing_the_package_is_light_and_loads_no_torch():
 
 def test_help_names_every_command():
     said = course("--help").stdout
-    for command in ("data", "train", "check", "doctor", "refresh", "status", "book", "test"):
+    for command in (
+        "data",
+        "train",
+        "generate",
+        "check",
+        "doctor",
+        "refresh",
+        "status",
+        "book",
+        "test",
+    ):
         assert command in said
 
 
@@ -53,6 +66,38 @@ def test_train_ends_with_one_line_of_json(text_file):
     }
     assert 0 < result["val_loss"] < 0.1  # 200 times the same line
     assert result["device"] == "cpu"
+
+
+def test_a_gpt_is_trained_kept_and_writes(text_file, tmp_path):
+    train = ("train", "gpt", "--text", text_file, "--steps", 2, "--out", tmp_path / "gpt")
+    done = course(*train, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["recipe"], result["steps"]) == ("gpt", 2)
+    assert math.isfinite(result["val_loss"])
+
+    written = course("generate", tmp_path / "gpt", "--prompt", "the cat", "--length", 5)
+    assert written.returncode == 0, written.stderr
+    assert len(written.stdout) == len("the cat") + 5 + len("\n")
+    assert written.stdout.startswith("the cat")
+
+
+def test_what_train_and_generate_cannot_do_is_one_line(tmp_path, text_file, monkeypatch, capsys):
+    (tmp_path / "mine.txt").write_text("a user's own file")
+    gpt = ("train", "gpt", "--text", text_file)
+    for command, said in [
+        ((*gpt, "--steps", 2, "--out", tmp_path), "holds other things"),
+        ((*gpt, "--steps", 2, "--seconds", 3), "give only one"),
+        (("generate", tmp_path), "holds no trained model"),
+        (("train", "kneser-ney", "--text", text_file, "--steps", 5, "--seed", 0), "leave out"),
+    ]:
+        monkeypatch.setattr(sys, "argv", ["course", *map(str, command)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        assert (stop.value.code, printed.out) == (2, "")
+        assert said in printed.err
+        assert len(printed.err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

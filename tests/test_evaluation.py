@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.errors import CourseError
-from course_lib.evaluation import Score, evaluate, evaluate_in_blocks
+from course_lib.evaluation import Score, WindowedModel, evaluate, evaluate_in_blocks
+from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.models.ngram import AddK, KneserNey, NGramCounts, Uniform
 
 
@@ -66,3 +68,81 @@ def test_nothing_to_score_is_an_error():
         evaluate(Uniform(2), nothing, nothing, 0)
     with pytest.raises(CourseError, match="one token"):
         evaluate_in_blocks(Uniform(2), np.array([1]))
+
+
+# ------------------------------------------------------------------------------ PyTorch networks
+
+CONTEXT, VOCAB = 8, 5
+
+
+@pytest.fixture(scope="module")
+def gpt():
+    torch.manual_seed(0)
+    shape = {"n_layers": 2, "n_heads": 2, "d_model": 8, "init_std": 0.5, "zero_init": False}
+    return WindowedModel(GPT(GPTConfig(VOCAB, CONTEXT, **shape)), CONTEXT, batch_size=3)
+
+
+def nats_of_one(model, history, target):
+    """-ln p(target | history) by a forward pass of its own."""
+    with torch.no_grad():
+        logits = model.network(torch.from_numpy(history)[None])[0, -1]
+    return -logits.double().log_softmax(-1)[target].item()
+
+
+def slow_nats(model, tokens, start):
+    """Token by token: the first window reads all it can, each later one moves on by half of it."""
+    nats, end = [], max(start - 1 + CONTEXT // 2, CONTEXT)  # of the window, which starts at its
+    for t in range(start, len(tokens)):  # end - CONTEXT
+        if t > end:
+            end += CONTEXT // 2
+        first = max(0, min(end, len(tokens) - 1) - CONTEXT)
+        nats.append(nats_of_one(model, tokens[first:t], tokens[t]))
+        assert t - first >= min(t, CONTEXT // 2)  # the history that was promised
+    return nats
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.integers(2, 40))
+def test_a_network_is_scored_as_token_by_token(gpt, data, n):
+    """Within 1e-5 nats, whatever the length of the history and of the text."""
+    tokens = np.random.default_rng(n).integers(VOCAB, size=n)
+    start = data.draw(st.integers(1, n - 1))
+    score = evaluate(gpt, tokens[:start], tokens[start:], n - start)
+    np.testing.assert_allclose(score.nats, slow_nats(gpt, tokens, start), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("block", [1, 5, CONTEXT, 3 * CONTEXT])
+def test_a_network_is_scored_in_the_same_blocks_as_a_counting_model(gpt, block):
+    """Blocks go through the network together; one by one they give the same within 1e-6."""
+    tokens = np.random.default_rng(0).integers(VOCAB, size=50)
+    texts = [tokens[s : s + block + 1] for s in range(0, 50 - block, block)]
+    expected = -np.mean([gpt.token_log_probs(text, start=1) for text in texts])
+    assert evaluate_in_blocks(gpt, tokens, block) == pytest.approx(expected, abs=1e-6)
+
+
+def test_blocks_of_a_network_are_nanogpts(gpt):
+    tokens = np.random.default_rng(0).integers(VOCAB, size=50)
+    losses = [
+        nats_of_one(gpt, tokens[s : s + j + 1], tokens[s + j + 1])
+        for s in range(0, 50 - CONTEXT, CONTEXT)
+        for j in range(CONTEXT)
+    ]
+    assert evaluate_in_blocks(gpt, tokens, CONTEXT) == pytest.approx(np.mean(losses), abs=1e-5)
+
+
+def test_a_token_without_history_gets_equal_shares(gpt):
+    log_probs = gpt.token_log_probs(np.array([3, 1, 4]))
+    assert log_probs[0] == pytest.approx(-math.log(VOCAB), abs=1e-12)
+    np.testing.assert_array_equal(log_probs[1:], gpt.token_log_probs(np.array([3, 1, 4]), 1))
+    assert gpt.token_log_probs(np.array([3])).shape == (1,)
+    assert gpt.token_log_probs(np.array([3]), start=1).shape == (0,)
+
+
+def test_scoring_turns_dropout_off_and_puts_the_mode_back():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Embedding(VOCAB, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, VOCAB)
+    )
+    model, tokens = WindowedModel(network.train(), CONTEXT), np.arange(40) % VOCAB
+    np.testing.assert_array_equal(model.token_log_probs(tokens), model.token_log_probs(tokens))
+    assert network.training

@@ -45,8 +45,7 @@ def digests(page: Path, notebook: nbformat.NotebookNode, root: Path) -> dict[str
     found |= {module: _digest(canonical(ast.parse(text))) for module, text in sources.items()}
     for package in VERSIONED:
         if any(f"import {package}" in text for text in [*code, *sources.values()]):
-            version = importlib.metadata.version(package).split("+")[0].split(".")[:2]
-            found[f"{package}'s version"] = ".".join(version)
+            found[f"{package}'s version"] = _version(package)
     for module, name in shown(trees, imported):
         found[f"the text of {module}.{name}"] = _digest(_definition(sources[module], module, name))
     for read in notebook.metadata.get(STAMP, {}).get("reads", []):
@@ -200,6 +199,14 @@ def _definition(source: str, module: str, name: str) -> str:
         if getattr(node, "name", None) == name:
             return ast.get_source_segment(source, node) or ""
     raise CourseError(f"show({name}): import it from the module that defines it, not {module}")
+
+
+def _version(package: str) -> str:
+    """Major and minor version of a package, or "none" where it is not installed."""
+    try:
+        return ".".join(importlib.metadata.version(package).split("+")[0].split(".")[:2])
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def _entry(page: Path) -> dict:
