@@ -74,7 +74,7 @@ def doctor() -> list[Finding]:
     ]
     groups = {
         "notebooks": (("numpy", "matplotlib", "hypothesis", "jaxtyping"), "pip install -e ."),
-        "JupyterLab": (("jupyterlab", "ipykernel", "nbval"), 'pip install -e ".[lab]"'),
+        "JupyterLab": (("jupyterlab", "ipykernel", "nbval", "torch"), 'pip install -e ".[lab]"'),
         "book": (("jupyter_book", "jupytext"), 'pip install -e ".[book]"'),
         "tests": (("pytest", "beartype", "playwright", "ruff"), 'pip install -e ".[test]"'),
     }

@@ -79,22 +79,30 @@ def parts(answer: Any) -> tuple[Any, ...]:
 
 
 @functools.cache
+def modules() -> dict[str, str]:
+    """The module of each chapter's exercises: `{"01": "course_lib.exercises.ch01_…", ...}`."""
+    names = (module.name for module in pkgutil.iter_modules(course_lib.exercises.__path__))
+    numbered = ((re.fullmatch(r"ch(\d\d)_\w+", name), name) for name in names)
+    return {match[1]: f"course_lib.exercises.{name}" for match, name in numbered if match}
+
+
+def of_chapter(chapter: str) -> list[Exercise]:
+    """The exercises of a chapter ("01"). Only its own module is imported: chapter 01 needs no
+    torch."""
+    if chapter not in modules():
+        have = ", ".join(modules())
+        raise CourseError(f"no exercises for chapter {chapter!r}; there are some for {have}")
+    return importlib.import_module(modules()[chapter]).EXERCISES
+
+
 def chapters() -> dict[str, list[Exercise]]:
     """All exercises there are, by chapter: `{"01": [...], ...}`."""
-    found = {}
-    for module in pkgutil.iter_modules(course_lib.exercises.__path__):
-        if match := re.fullmatch(r"ch(\d\d)_\w+", module.name):
-            name = f"course_lib.exercises.{module.name}"
-            found[match[1]] = importlib.import_module(name).EXERCISES
-    return found
+    return {chapter: of_chapter(chapter) for chapter in modules()}
 
 
 def find(exercise_id: str) -> Exercise:
     """The exercise with this id; a CourseError lists the ids of its chapter when there is none."""
-    known = chapters().get(exercise_id.split(".")[0])
-    if known is None:
-        have = ", ".join(chapters())
-        raise CourseError(f"no exercise {exercise_id!r}: there are exercises for chapters {have}")
+    known = of_chapter(exercise_id.split(".")[0])
     for exercise in known:
         if exercise.id == exercise_id:
             return exercise

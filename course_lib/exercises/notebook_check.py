@@ -18,7 +18,7 @@ from typing import Any, Literal
 import nbformat
 
 from course_lib.errors import CourseError
-from course_lib.exercises.exercise import Exercise, chapters
+from course_lib.exercises.exercise import Exercise, modules, of_chapter
 from course_lib.publishing.nbval import nbval_command, nbval_environment
 
 CHECK_CELL = re.compile(r"^\s*check\(\s*[\"'](\d\d\.\d+)[\"']", re.MULTILINE)
@@ -106,9 +106,9 @@ def _exercises_in(notebook: Any, path: Path) -> list[Exercise]:
         )
     if len(numbers) > 1:
         raise CourseError(f"{path} mixes chapters {', '.join(numbers)}; check one at a time")
-    exercises = chapters().get(numbers[0])
-    if exercises is None:
+    if numbers[0] not in modules():
         raise CourseError(f"{path} checks {min(found)}, but no chapter {numbers[0]} has exercises")
+    exercises = of_chapter(numbers[0])
     if unknown := sorted(found - {exercise.id for exercise in exercises}):
         raise CourseError(f"{path} checks {', '.join(unknown)}, which chapter {numbers[0]} lacks")
     return exercises
