@@ -129,7 +129,7 @@ def test_outside_a_clone_of_the_course_the_package_still_finds_its_own(tmp_path)
 def test_an_unknown_chapter_is_named_with_those_there_are():
     done = course("refresh", "--check", "42")
     assert done.returncode == 2
-    assert "there is no chapter '42'; there are: 01_language_models" in done.stderr
+    assert "there is no chapter '42'; there are: 00_start_here, 01_language_models" in done.stderr
 
 
 def test_a_console_without_unicode_still_gets_its_answer():

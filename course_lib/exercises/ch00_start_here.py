@@ -25,7 +25,7 @@ SOFTMAXES = ("torch", "scipy")  # … where softmax or its logarithm is what is 
 
 
 @st.composite
-def logits(draw: st.DrawFn, positions: int | None = None, extreme: bool = True) -> np.ndarray:
+def some_logits(draw, positions: int | None = None, extreme: bool = True) -> np.ndarray:
     """Rows of logits; at times with values whose exponential does not fit in a float."""
     rows = positions or draw(st.integers(1, 3))
     vocab = draw(st.integers(2, 3))
@@ -35,16 +35,16 @@ def logits(draw: st.DrawFn, positions: int | None = None, extreme: bool = True) 
 
 
 @st.composite
-def logits_of_any_rank(draw: st.DrawFn) -> np.ndarray:
+def logits_of_any_rank(draw) -> np.ndarray:
     """The same as one row, as a matrix, or as a batch of matrices."""
-    rows = draw(logits())
+    rows = draw(some_logits())
     return draw(st.sampled_from([rows, rows[0], np.stack([rows, rows[::-1]])]))
 
 
 @st.composite
-def logits_and_targets(draw: st.DrawFn, extreme: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def logits_and_targets(draw, extreme: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Rows of logits, and for each the symbol that came."""
-    z = draw(logits(extreme=extreme))
+    z = draw(some_logits(extreme=extreme))
     came = st.lists(st.integers(0, z.shape[1] - 1), min_size=len(z), max_size=len(z))
     return z, np.array(draw(came))
 
@@ -172,7 +172,7 @@ def impossible_symbols_skipped(p, q):
 
 
 @st.composite
-def two_distributions(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+def two_distributions(draw) -> tuple[np.ndarray, np.ndarray]:
     """p and q over the same few symbols, some of probability zero."""
     size = draw(st.integers(2, 4))
     weights = st.lists(st.sampled_from([0, 1, 2, 3, 4]), min_size=size, max_size=size).filter(any)
@@ -336,7 +336,7 @@ def averaged_over_the_square(losses, mask):
 
 
 @st.composite
-def losses_and_masks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+def losses_and_masks(draw) -> tuple[np.ndarray, np.ndarray]:
     """A column of losses and as many marks in a row, at least one of them 1."""
     n = draw(st.integers(1, 4))
     losses = draw(st.lists(st.integers(0, 8), min_size=n, max_size=n))
@@ -421,7 +421,7 @@ def loss_and_new_table(step: Callable[..., Any]) -> Callable[..., dict[str, Any]
 
 
 @st.composite
-def tables_tokens_rates(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
+def tables_tokens_rates(draw) -> tuple[np.ndarray, np.ndarray, float]:
     """A small table of logits, a text of at least two tokens, and a learning rate."""
     vocab = draw(st.integers(2, 3))
     row = st.lists(st.integers(-1, 2), min_size=vocab, max_size=vocab)
@@ -433,7 +433,7 @@ def tables_tokens_rates(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]
 # 00.8 ------------------------------------------------------------- the floor under a bigram model
 
 
-def loss_floor(counts: Int[np.ndarray, "vocab vocab"]) -> float:
+def loss_floor(counts: Int[np.ndarray, "histories vocab"]) -> float:
     """The lowest mean loss in nats that any bigram model can have on the text that was counted.
 
     `counts[h, w]` is how often w followed h. The floor is the entropy of the relative frequencies
@@ -473,7 +473,7 @@ def zero_counts_give_nan(counts):
 
 
 @st.composite
-def bigram_counts(draw: st.DrawFn) -> tuple[np.ndarray]:
+def bigram_counts(draw) -> tuple[np.ndarray]:
     """A small table of bigram counts, often with zeros, at times with an empty row."""
     vocab = draw(st.integers(2, 3))
     row = st.lists(st.sampled_from([0, 0, 1, 2, 3, 4]), min_size=vocab, max_size=vocab)
@@ -553,7 +553,7 @@ def on_two_small_texts(train: Callable[..., Any]) -> Callable[..., float]:
 
 
 @st.composite
-def two_texts_and_steps(draw: st.DrawFn) -> tuple[int, np.ndarray, np.ndarray, int]:
+def two_texts_and_steps(draw) -> tuple[int, np.ndarray, np.ndarray, int]:
     """A vocabulary, two texts of at least two tokens, and a few steps."""
     vocab = draw(st.integers(2, 3))
     tokens = st.lists(st.integers(0, vocab - 1), min_size=2, max_size=6)
