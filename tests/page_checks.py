@@ -221,10 +221,14 @@ def axe_violations(page, axe_script: str, only_colours: bool = False) -> list[st
 
 def show_in(page, scheme: str) -> None:
     """Let the system ask for a "light" or "dark" page, and wait until the page has followed."""
+    # Transitions of colour, and code that fades in as it unfolds, would show axe half-way tones.
+    still = "{ transition: none !important; animation: none !important }"
+    page.add_style_tag(content=f"*, *::before, *::after {still}")
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
-    # Transitions of colour would show axe half-way tones.
-    page.add_style_tag(content="*, *::before, *::after { transition: none !important }")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def overflow_on_a_phone(page) -> int:
