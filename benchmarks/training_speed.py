@@ -32,7 +32,7 @@ from pairs import alternate, conditions, paired_ratio
 
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.training.batches import RandomWindows
-from course_lib.training.loop import train
+from course_lib.training.loop import join_processes, train
 from course_lib.training.optimizers import fastest_matmul_dtype
 
 SIDES = {
@@ -87,9 +87,10 @@ def minimal_loop(
     model: torch.nn.Module, windows: RandomWindows, optimizer: Any, steps: int, bf16: bool
 ) -> float:
     """Train a Hugging Face model; the loss of the last step."""
+    device = join_processes().device
     for step in range(steps):
-        batch = windows(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        batch = windows(step).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = model(batch[:, :-1]).logits
             loss = F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
         optimizer.zero_grad()
@@ -118,6 +119,7 @@ def run_once(side: str, size: Size, bf16: bool = False) -> dict[str, float]:
             loop = minimal_loop
     tokens = np.random.default_rng(0).integers(VOCABULARY, size=100_000)
     windows = RandomWindows(tokens, size.context, size.batch_size)
+    model.to(join_processes().device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     loop(model, windows, optimizer, WARM_UP, bf16)
     start = time.perf_counter()
@@ -159,7 +161,8 @@ def main() -> None:
 
     print("training GPT-2's shape: our model and loop against Hugging Face's model")
     print(conditions(arguments.rounds), flush=True)
-    precisions = ["fp32"] + ["bf16"] * (fastest_matmul_dtype() == "bfloat16")
+    device = join_processes().device.type
+    precisions = ["fp32"] + ["bf16"] * (fastest_matmul_dtype(device) == "bfloat16")
     if precisions == ["fp32"]:
         print("bfloat16 is no faster on this machine: left out")
     for name in arguments.sizes:

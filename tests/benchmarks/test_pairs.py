@@ -1,4 +1,3 @@
-import json
 import sys
 
 import pytest
@@ -71,7 +70,3 @@ def test_bench_runs_the_scripts_and_not_what_they_share(tmp_path, capfd):
         (folder / f"{name}.py").write_text(code)
     assert run_benchmarks(tmp_path) == 1
     assert capfd.readouterr().out.count("ran") == 1
-
-
-def test_json_of_a_run_may_be_anything():
-    assert alternate({"A": python("print('{\"s\": 1.5}')")}, 1) == {"A": [json.loads('{"s": 1.5}')]}
