@@ -26,6 +26,7 @@ except ImportError:
     resource = None
 
 ORDER = 6
+SIDES = ("ours", "dictionaries")
 
 
 def ours(train: str, validation: str, alphabet: str) -> float:
@@ -92,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--text", type=Path, help="a UTF-8 text instead of the ladder's")
-    parser.add_argument("--once", choices=["ours", "dictionaries"], help=argparse.SUPPRESS)
+    parser.add_argument("--once", choices=SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
         run_once(arguments.once, arguments.text)
@@ -101,11 +102,8 @@ def main() -> None:
     print(f"Kneser–Ney, order {ORDER}, one discount: fit + score")
     print(conditions(arguments.rounds), flush=True)
     text = ["--text", arguments.text] if arguments.text else []
-    commands = {
-        which: [sys.executable, __file__, "--once", which, *text]
-        for which in ("ours", "dictionaries")
-    }
-    runs = alternate(commands, arguments.rounds)
+    command = [sys.executable, __file__, *text, "--once"]
+    runs = alternate(SIDES, lambda side, _: [*command, side], arguments.rounds)
 
     print(f"\n{'':<14}{'seconds':>9}{'peak MB':>9}{'nats/char':>11}")
     for which, rows in runs.items():

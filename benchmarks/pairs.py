@@ -11,7 +11,7 @@ import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,21 @@ except ImportError:  # Windows
     getloadavg = None
 
 
-def alternate(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Any]]:
-    """What each side's command printed as JSON in its last line, round by round.
+def alternate(
+    sides: Sequence[str], command: Callable[[str, int], Sequence[Any]], rounds: int
+) -> dict[str, list[Any]]:
+    """What `command(side, round)` printed as JSON in its last line: of each side, round by round.
 
     Exits with a message when there is no round, and when a command fails or prints something else.
     """
     if rounds < 1:
         sys.exit(f"{rounds} rounds measure nothing; give 1 or more")
-    results = {side: [] for side in commands}
-    order = [side for i in range(rounds) for side in (list(commands)[:: (-1) ** i])]
-    for side in tqdm(order, unit="run", delay=3, leave=False):
-        results[side].append(_run(side, [str(part) for part in commands[side]]))
+    results = {side: [] for side in sides}
+    with tqdm(total=rounds * len(sides), unit="run", delay=3, leave=False) as bar:
+        for i in range(rounds):
+            for side in sides if i % 2 == 0 else reversed(sides):
+                results[side].append(_run(side, [str(part) for part in command(side, i)]))
+                bar.update()
     return results
 
 

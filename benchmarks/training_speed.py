@@ -22,7 +22,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,9 +165,8 @@ def main() -> None:
     if precisions == ["fp32"]:
         print("bfloat16 is no faster on this machine: left out")
     for name in arguments.sizes:
-        once = ["--sizes", name, "--precisions", *precisions, "--once"]
-        commands = {side: [sys.executable, Path(__file__), *once, side] for side in SIDES}
-        runs = alternate(commands, arguments.rounds)
+        command = [sys.executable, __file__, "--sizes", name, "--precisions", *precisions, "--once"]
+        runs = alternate(list(SIDES), lambda side, _, c=command: [*c, side], arguments.rounds)
         for precision in precisions:
             report(name, precision, runs)
         losses = [runs[side][0]["fp32"]["loss"] for side in ("hf", "hf-tuned", "gpt2")]
