@@ -12,7 +12,8 @@ Losses are those of validation in blocks of 64 characters. There are two goals:
 `gpt-plain` runs at nanoGPT's learning rate, 1e-3, and at its best. A learning rate must have fallen
 before the loss is at its lowest, so each side also has the length of run that brings it to the goal
 soonest. `--sweep` looks for both (an hour), and SIDES holds what it found. Seconds are those of
-training, without evaluation; a round's number is its seed. `gpt` computes in bfloat16 where that is faster, `gpt-plain` does not.
+training, without evaluation; the seed is the number of the round. `gpt` computes in bfloat16 where
+that is faster, `gpt-plain` does not.
 """
 
 import argparse
