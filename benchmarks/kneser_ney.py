@@ -11,11 +11,12 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+
+from pairs import alternate, conditions, paired_ratio
 
 from course_lib.data import corpora
 
@@ -25,6 +26,7 @@ except ImportError:
     resource = None
 
 ORDER = 6
+SIDES = ("ours", "dictionaries")
 
 
 def ours(train: str, validation: str, alphabet: str) -> float:
@@ -91,34 +93,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--text", type=Path, help="a UTF-8 text instead of the ladder's")
-    parser.add_argument("--once", choices=["ours", "dictionaries"], help=argparse.SUPPRESS)
+    parser.add_argument("--once", choices=SIDES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
         run_once(arguments.once, arguments.text)
         return
 
-    text = ["--text", str(arguments.text)] if arguments.text else []
-    runs = defaultdict(list)
-    for _ in range(arguments.rounds):
-        for which in ("ours", "dictionaries"):
-            command = [sys.executable, __file__, "--once", which, *text]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            runs[which].append(json.loads(done.stdout))
+    print(f"Kneser–Ney, order {ORDER}, one discount: fit + score")
+    print(conditions(arguments.rounds), flush=True)
+    text = ["--text", arguments.text] if arguments.text else []
+    command = [sys.executable, __file__, *text, "--once"]
+    runs = alternate(SIDES, lambda side, _: [*command, side], arguments.rounds)
 
-    median = {w: statistics.median(r["seconds"] for r in runs[w]) for w in runs}
-    print(f"Kneser–Ney, order {ORDER}, one discount: fit + score, {arguments.rounds} rounds each")
-    print(f"{'':<14}{'seconds':>9}{'peak MB':>9}{'nats/char':>11}")
+    print(f"\n{'':<14}{'seconds':>9}{'peak MB':>9}{'nats/char':>11}")
     for which, rows in runs.items():
+        seconds = statistics.median(row["seconds"] for row in rows)
         peak = max(row["megabytes"] for row in rows)
-        print(f"{which:<14}{median[which]:>9.2f}{peak:>9.0f}{rows[0]['loss']:>11.6f}")
-    ratios = [
-        slow["seconds"] / fast["seconds"]
-        for fast, slow in zip(runs["ours"], runs["dictionaries"], strict=True)
-    ]
+        print(f"{which:<14}{seconds:>9.2f}{peak:>9.0f}{rows[0]['loss']:>11.6f}")
+    times = {which: [row["seconds"] for row in rows] for which, rows in runs.items()}
     gap = abs(runs["ours"][0]["loss"] - runs["dictionaries"][0]["loss"])
-    print(
-        f"ratio of times, paired: median {statistics.median(ratios):.1f}; losses differ {gap:.0e}"
-    )
+    ratio = paired_ratio(times["dictionaries"], times["ours"])
+    print(f"dictionaries : ours, time: {ratio}; losses differ by {gap:.0e}")
     if gap > 1e-9:
         sys.exit("the two disagree about the loss")
 
