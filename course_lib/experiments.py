@@ -58,7 +58,7 @@ def read_rows(file: Path) -> list[Row]:
 
 def measured(row: Row) -> dict[str, Any]:
     """What a page may read of a run: without the stamps of the code that made it."""
-    return {key: row[key] for key in ("setting", "seed", "results", "seconds", "machine")}
+    return {key: row[key] for key in ("setting", "seed", "results", "probe", "seconds", "machine")}
 
 
 def load_record(name: str) -> list[Row]:

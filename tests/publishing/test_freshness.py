@@ -129,7 +129,8 @@ def test_a_page_that_read_a_record_is_stale_when_the_record_changes(clone):
 
 def test_a_page_that_read_an_experiment_depends_on_its_results_but_not_on_its_stamps(clone):
     root, page = clone
-    row = {"setting": {}, "seed": 0, "results": {"loss": 1.5}, "seconds": 1, "machine": {}}
+    row = {"setting": {}, "seed": 0, "results": {"loss": 1.5}, "probe": [1.0]}
+    row |= {"seconds": 1, "machine": {}}
     record = root / "experiments" / "a_long_run.jsonl"
     record.parent.mkdir()
     record.write_text(json.dumps(row | {"code": {"a": "1"}}))
