@@ -133,20 +133,20 @@ def test_a_folder_of_something_else_is_an_error(tmp_path):
     with pytest.raises(CourseError, match="there is no "):
         RecurrentLM.load(tmp_path)
     RecurrentLM(SMALL).save(tmp_path)
-    with pytest.raises(CourseError, match="not the config of a MLP"):
+    with pytest.raises(CourseError, match="not a MLP's config"):
         MLP.load(tmp_path)
     fields = json.loads((tmp_path / "config.json").read_text())
     weights = tmp_path / "model.safetensors"
     content = weights.read_bytes()
     (tmp_path / "config.json").write_text(json.dumps(fields | {"d_hidden": 9}))
-    with pytest.raises(CourseError, match="another network"):
+    with pytest.raises(CourseError, match="another model"):
         RecurrentLM.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(fields))
     weights.write_bytes(content[:-9])
     with pytest.raises(CourseError, match="cut off"):
         RecurrentLM.load(tmp_path)
     save_file({"x": torch.ones(1)}, weights)
-    with pytest.raises(CourseError, match="another network"):
+    with pytest.raises(CourseError, match="another model"):
         RecurrentLM.load(tmp_path)
 
 

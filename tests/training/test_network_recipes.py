@@ -1,4 +1,4 @@
-"""The GPT recipes: what they report, what they keep, and that an interrupted run goes on."""
+"""The recipes of networks: what they report, what they keep, and that an interrupted run goes on."""
 
 import dataclasses
 import json
@@ -17,15 +17,16 @@ from course_lib.data.corpora import Corpus, read_text_file
 from course_lib.errors import CourseError
 from course_lib.evaluation import WindowedModel, evaluate, evaluate_in_blocks
 from course_lib.models.gpt import GPTConfig
-from course_lib.training import gpt_recipes
+from course_lib.training import network_recipes
 from course_lib.training.batches import blocks
-from course_lib.training.gpt_recipes import (
+from course_lib.training.network_recipes import (
     GPT_PLAIN,
     GPT_QUICK,
-    GPT_RECIPES,
+    NETWORK_RECIPES,
+    as_language_model,
     fit,
     load_trained,
-    train_gpt,
+    train_network,
 )
 from course_lib.training.objectives import mean_loss
 from course_lib.training.recipes import train_kneser_ney
@@ -42,14 +43,14 @@ def weights(model):
 
 
 def test_the_result_has_the_keys_of_every_recipe_first_and_is_json():
-    result = train_gpt(TINY, CORPUS, steps=3)
+    result = train_network(TINY, CORPUS, steps=3)
     common = list(train_kneser_ney(CORPUS))[:8]
     assert list(json.loads(json.dumps(result)))[:8] == common
     assert (result["recipe"], result["steps"], result["tokens"]) == ("gpt", 3, 3 * 4 * 16)
 
 
 def test_the_losses_are_those_of_the_weights_that_are_kept(tmp_path):
-    result = train_gpt(TINY, CORPUS, steps=5, out=tmp_path / "run")
+    result = train_network(TINY, CORPUS, steps=5, out=tmp_path / "run")
     model, tokenizer = load_trained(tmp_path / "run")
     tokens, validation = tokenizer.encode(CORPUS.train), tokenizer.encode(CORPUS.validation)
     score = evaluate(WindowedModel(model, 16), tokens, validation, CORPUS.n_bytes("validation"))
@@ -71,16 +72,16 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
     options = {"steps": 12, "seed": 3}
     whole = fit(TINY, CORPUS, **options)
 
-    class Interrupted(gpt_recipes.RandomWindows):
+    class Interrupted(network_recipes.RandomWindows):
         def __call__(self, step, share=0):
             if step == 7:
                 raise KeyboardInterrupt
             return super().__call__(step, share)
 
     with monkeypatch.context() as patched:
-        patched.setattr(gpt_recipes, "RandomWindows", Interrupted)
+        patched.setattr(network_recipes, "RandomWindows", Interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train_gpt(TINY, CORPUS, steps=12, seed=3, out=tmp_path / "run")
+            train_network(TINY, CORPUS, steps=12, seed=3, out=tmp_path / "run")
     with pytest.raises(CourseError, match="no trained model"):
         load_trained(tmp_path / "run")
 
@@ -90,8 +91,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
-    first = train_gpt(TINY, CORPUS, steps=4, out=tmp_path / "run")
-    again = train_gpt(TINY, CORPUS, steps=4, out=tmp_path / "run")
+    first = train_network(TINY, CORPUS, steps=4, out=tmp_path / "run")
+    again = train_network(TINY, CORPUS, steps=4, out=tmp_path / "run")
     assert first["seconds"] == again["seconds"]
     assert first["val_loss"] == again["val_loss"]
 
@@ -104,19 +105,19 @@ def test_a_time_limit_counts_training_alone_and_ends_the_schedule():
 
 
 def test_the_weights_kept_are_the_best_on_blocks_from_all_over_validation(monkeypatch):
-    monkeypatch.setattr(gpt_recipes, "SAMPLE", 1000)  # more than there are: all blocks
+    monkeypatch.setattr(network_recipes, "SAMPLE", 1000)  # more than there are: all blocks
     model, history, _ = fit(TINY, CORPUS, steps=20, every=4)
     validation = CORPUS.tokenizer.encode(CORPUS.validation)
     expected = mean_loss(model, blocks(validation, 16))
     assert history.best_loss == pytest.approx(expected, abs=1e-6)
-    (sample,) = gpt_recipes._spread(validation, 16, 3)
+    (sample,) = network_recipes._spread(validation, 16, 3)
     every = torch.cat(blocks(validation, 16))
     torch.testing.assert_close(sample, every[[0, round((len(every) - 1) / 2), -1]])
 
 
 def test_both_recipes_have_one_size_and_the_plain_one_is_nanogpts():
     sizes = {
-        name: gpt_recipes.GPT(recipe.shape(vocab_size=65)).n_parameters(embeddings=False)
+        name: network_recipes.GPT(recipe.shape(vocab_size=65)).n_parameters(embeddings=False)
         for name, recipe in GPT_RECIPES.items()
     }
     assert set(sizes) == {"gpt", "gpt-plain"}
@@ -172,7 +173,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
 
 
 def test_a_damaged_alphabet_is_an_error(tmp_path):
-    train_gpt(TINY, CORPUS, steps=1, out=tmp_path / "run")
+    train_network(TINY, CORPUS, steps=1, out=tmp_path / "run")
     for content, said in [("{", "holds no alphabet"), ('{"alphabet": "ab"}', "not the alphabet")]:
         (tmp_path / "run" / "tokenizer.json").write_text(content)
         with pytest.raises(CourseError, match=said):
@@ -186,7 +187,7 @@ def test_two_processes_train_the_same_model_and_one_speaks(tmp_path):
     file.write_text(TEXT, "utf-8")
     two = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     train = ["-m", "course_lib", "train", "gpt-plain", "--steps", "3", "--text", file, "--json"]
-    root = str(Path(gpt_recipes.__file__).parents[2])
+    root = str(Path(network_recipes.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, *map(str, two + train)],
         capture_output=True,
@@ -195,6 +196,6 @@ def test_two_processes_train_the_same_model_and_one_speaks(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.strip().splitlines()
-    together, alone = json.loads(line), train_gpt(GPT_PLAIN, read_text_file(file), steps=3)
+    together, alone = json.loads(line), train_network(GPT_PLAIN, read_text_file(file), steps=3)
     assert (alone["processes"], together["processes"]) == (1, 2)
     assert together["val_loss"] == pytest.approx(alone["val_loss"], abs=1e-4)
