@@ -141,6 +141,38 @@ def train(
 
 
 @app.command()
+def experiment(
+    name: Annotated[str | None, typer.Argument(help="which one; without: list them")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="runs of each setting; default: the experiment's")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="keep the runs that are finished, and go on")
+    ] = False,
+    restamp: Annotated[
+        bool,
+        typer.Option("--restamp", help="stamp as fresh, if every setting still begins as recorded"),
+    ] = False,
+) -> None:
+    """Make the runs of a recorded experiment (minutes to hours) and write its record."""
+    from course_lib.publishing import records
+    from course_lib.publishing.repository import find_root
+
+    root = find_root()
+    if name is None:
+        for row in records.overview(root):
+            print(f"{row['experiment']:<24} {row['runs']:>4} runs {row['minutes']:>6} minutes")
+        return
+    found = records.with_seeds(records.find(root, name), seeds)
+    if restamp:
+        print(f"{records.restamp(root, found)} settings begin as recorded; {name} is stamped fresh")
+        return
+    print(found.question)
+    rows = records.perform(root, found, resume=resume)
+    print(f"{len(rows)} runs are recorded")
+
+
+@app.command()
 def generate(
     folder: Annotated[Path, typer.Argument(help="what `course train … --out FOLDER` made")],
     prompt: Annotated[str, typer.Option(help="text to go on from")] = "\n",
@@ -215,20 +247,23 @@ def refresh(
     """Execute the pages whose code, library or records changed (or the chapters you name)."""
     from course_lib.figures.ladder import write_ladder
     from course_lib.publishing import refresh as publisher
+    from course_lib.publishing.records import stale_records
     from course_lib.publishing.repository import find_root
     from course_lib.publishing.status import write_status_page
 
     root = find_root()
     if check:
         stale = publisher.stale_pages(root, chapters)
+        stale |= {} if chapters else stale_records(root)
         for page, said in stale.items():
             print(f"stale: {page.relative_to(root)}: {'; '.join(said)}")
         if stale:
             raise CourseError(
-                f"{len(stale)} page(s) are stale; run `course refresh`, or `course refresh "
-                "--restamp` where the change leaves the outputs as they are"
+                f"{len(stale)} page(s) or record(s) are stale; run `course refresh` and `course "
+                "experiment NAME`, or both with --restamp where the change leaves the numbers as "
+                "they are"
             )
-        print("every page is fresh")
+        print("every page and every record is fresh")
         return
     if restamp:
         written = publisher.restamp(root, chapters)

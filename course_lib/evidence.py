@@ -189,7 +189,7 @@ def record(**results: Any) -> None:
 def load(page: str, name: str) -> Any:
     """What `page` (chapter and page, as "01_language_models/2_smoothing") recorded as `name`."""
     chapter, _, stem = page.partition("/")
-    file = _chapters_folder() / chapter / RESULTS
+    file = clone_folder() / "chapters" / chapter / RESULTS
     pages = json.loads(file.read_text("utf-8")) if file.exists() else {}
     results = pages.get(stem, {}).get("results", {})
     if name not in results:
@@ -197,9 +197,14 @@ def load(page: str, name: str) -> Any:
         raise CourseError(
             f"{page} has recorded {have}; for {name!r}, run `course refresh {chapter}`"
         )
-    if (target := _results_being_written()) is not None:
-        _update(target, "reads", {f"{page}/{name}": None})
+    note_read(f"{page}/{name}")
     return results[name]
+
+
+def note_read(what: str) -> None:
+    """Put down, while `course refresh` runs a page, that the page depends on the record `what`."""
+    if (target := _results_being_written()) is not None:
+        _update(target, "reads", {what: None})
 
 
 def _results_being_written() -> Path | None:
@@ -236,12 +241,13 @@ def _page_value(statement: str, name: str) -> str:
     return ""
 
 
-def _chapters_folder() -> Path:
+def clone_folder() -> Path:
+    """The clone of the course that one works in. Raises CourseError outside of any."""
     for folder in [Path.cwd(), *Path.cwd().parents]:
         if (folder / "chapters").is_dir():
-            return folder / "chapters"
+            return folder
     raise CourseError(
-        "results of other chapters are in a clone of the course: run this notebook inside one"
+        "results of other pages are in a clone of the course: run this notebook inside one"
     )
 
 

@@ -21,6 +21,7 @@ import nbformat
 
 from course_lib.errors import CourseError
 from course_lib.evidence import RESULTS
+from course_lib.experiments import RECORDS, measured, read_rows, record_file
 from course_lib.publishing.setup_cell import SETUP_TAG
 
 PACKAGE = "course_lib"
@@ -35,21 +36,31 @@ def digests(page: Path, notebook: nbformat.NotebookNode, root: Path) -> dict[str
     trees = [ast.parse(strip_magics(cell)) for cell in code]
     imported = {local: found for tree in trees for local, found in imports(tree, root)}
     found = {
-        "its code cells": _digest("\n".join(map(_canonical_cell, code))),
-        "its stored outputs": _digest("\n".join(map(_outputs, code_cells(notebook)))),
-        "its records in results.json": _digest(json.dumps(_entry(page), sort_keys=True)),
+        "its code cells": digest_of("\n".join(map(_canonical_cell, code))),
+        "its stored outputs": digest_of("\n".join(map(_outputs, code_cells(notebook)))),
+        "its records in results.json": digest_of(json.dumps(_entry(page), sort_keys=True)),
     }
     asked = {module for module, _ in imported.values()} | _named_modules(trees, root)
-    modules = sorted(reachable(frozenset(asked | _exercise_modules(code, root)), root))
-    sources = {module: module_file(module, root).read_text("utf-8") for module in modules}
-    found |= {module: _digest(canonical(ast.parse(text))) for module, text in sources.items()}
+    asked |= _exercise_modules(code, root)
+    found |= library_digests(asked, code, root)
+    for module, name in shown(trees, imported):
+        source = module_file(module, root).read_text("utf-8")
+        found[f"the text of {module}.{name}"] = digest_of(_definition(source, module, name))
+    for read in notebook.metadata.get(STAMP, {}).get("reads", []):
+        found[f"the record {read}"] = _record_digest(root, read)
+    return found
+
+
+def library_digests(asked: set[str], code: list[str], root: Path) -> dict[str, str]:
+    """A digest for each module that `asked` reach, and the versions that they or `code` rely on."""
+    sources = {
+        module: module_file(module, root).read_text("utf-8")
+        for module in sorted(reachable(frozenset(asked), root))
+    }
+    found = {module: digest_of(canonical(ast.parse(text))) for module, text in sources.items()}
     for package in VERSIONED:
         if any(f"import {package}" in text for text in [*code, *sources.values()]):
             found[f"{package}'s version"] = _version(package)
-    for module, name in shown(trees, imported):
-        found[f"the text of {module}.{name}"] = _digest(_definition(sources[module], module, name))
-    for read in notebook.metadata.get(STAMP, {}).get("reads", []):
-        found[f"the record {read}"] = _record_digest(root, read)
     return found
 
 
@@ -63,6 +74,11 @@ def changes(page: Path, root: Path) -> list[str]:
         current = digests(page, notebook, root)
     except SyntaxError as error:
         return [f"a cell is not Python: {error}"]
+    return differences(stamped, current)
+
+
+def differences(stamped: dict[str, str], current: dict[str, str]) -> list[str]:
+    """What changed between two sets of digests, each as a few words."""
     said = []
     for name in sorted({*stamped, *current}):
         if name not in stamped:
@@ -216,9 +232,13 @@ def _entry(page: Path) -> dict:
 
 
 def _record_digest(root: Path, read: str) -> str:
+    folder, _, name = read.partition("/")
+    if folder == RECORDS:  # what was measured, without the stamps of the code that measured it
+        rows = read_rows(record_file(root, name)) if record_file(root, name).exists() else []
+        return digest_of(json.dumps([measured(row) for row in rows], sort_keys=True))
     chapter, stem, name = read.split("/")
     entry = _entry(root / "chapters" / chapter / f"{stem}.ipynb")
-    return _digest(json.dumps(entry.get("results", {}).get(name), sort_keys=True))
+    return digest_of(json.dumps(entry.get("results", {}).get(name), sort_keys=True))
 
 
 # ------------------------------------------------------------------------------ canonical code
@@ -255,5 +275,6 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     return body[1:] if is_text and isinstance(first.value.value, str) else body
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Sixteen hexadecimal digits that stand for `text`."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from course_lib.files import write_atomically
 from course_lib.publishing.freshness import STAMP, changes, read_notebook
+from course_lib.publishing.records import overview
 from course_lib.publishing.repository import notebooks
 
 INTRODUCTION = """\
@@ -13,6 +14,14 @@ Every page with code was executed by `course refresh`, which stamps into it what
 on. `course refresh --check` fails as soon as a page's code, the library behind it or a record that
 it reads is no longer what it was; `make test` runs that check, and then runs every page again.
 This page is written from the stamps.
+
+"""
+
+RECORDED = """
+## Recorded experiments
+
+What takes minutes to hours is run by `course experiment NAME`, which keeps one line for each run in
+`experiments/`, stamped like a page. Pages draw these records and repeat a slice of them live.
 
 """
 
@@ -41,7 +50,8 @@ def write_status_page(root: Path) -> Path:
     """Write book/status.md from the stamps; the state is left out, as the check holds it."""
     table = [{key: row[key] for key in row if key != "state"} for row in rows(root)]
     page = root / "book" / "status.md"
-    write_atomically(page, INTRODUCTION + markdown_table(table))
+    recorded = markdown_table(overview(root))
+    write_atomically(page, INTRODUCTION + markdown_table(table) + RECORDED + recorded)
     return page
 
 

@@ -127,6 +127,19 @@ def test_a_page_that_read_a_record_is_stale_when_the_record_changes(clone):
     assert changes(page, root) == ["the record 01_language_models/2_other/loss changed"]
 
 
+def test_a_page_that_read_an_experiment_depends_on_its_results_but_not_on_its_stamps(clone):
+    root, page = clone
+    row = {"setting": {}, "seed": 0, "results": {"loss": 1.5}, "seconds": 1, "machine": {}}
+    record = root / "experiments" / "a_long_run.jsonl"
+    record.parent.mkdir()
+    record.write_text(json.dumps(row | {"code": {"a": "1"}}))
+    stamp(page, nbformat.read(page, as_version=4), root, reads=["experiments/a-long-run"])
+    record.write_text(json.dumps(row | {"code": {"a": "2"}}))
+    assert changes(page, root) == []
+    record.write_text(json.dumps(row | {"results": {"loss": 1.4}}))
+    assert changes(page, root) == ["the record experiments/a-long-run changed"]
+
+
 def test_a_page_that_checks_an_exercise_depends_on_its_chapters_exercises(clone):
     root, page = page_of(clone, 'check("01.1", f)')
     file = root / "course_lib" / "exercises" / "ch01_language_models.py"

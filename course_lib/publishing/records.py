@@ -1,0 +1,233 @@
+"""`course experiment`: make the runs of an experiment, keep its record, and say when it is stale.
+
+A run is one setting of the grid with one seed. Finished runs are kept one by one in
+experiments/unfinished/NAME/, so that a killed grid goes on (`--resume`) where it was; the record
+experiments/NAME.jsonl is replaced only once all runs are there. Each run is stamped with digests
+of the experiment's code and of all of course_lib that it reaches, like a page (freshness.py).
+"""
+
+import ast
+import importlib.util
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from course_lib import environment
+from course_lib.data import corpora
+from course_lib.errors import CourseError
+from course_lib.experiments import RECORDS, Experiment, Row, Setting, read_rows, record_file
+from course_lib.files import write_atomically
+from course_lib.publishing.freshness import (
+    canonical,
+    differences,
+    digest_of,
+    imports,
+    library_digests,
+)
+
+PROBE_TOLERANCE = 1e-3  # relative: another machine rounds otherwise, another algorithm differs more
+
+
+def experiments(root: Path) -> list[str]:
+    """The names of all experiments in the clone."""
+    return sorted(f.stem.replace("_", "-") for f in (root / RECORDS).glob("[!_]*.py"))
+
+
+def find(root: Path, name: str) -> Experiment:
+    """The experiment called `name`. Raises CourseError when there is none."""
+    if name not in experiments(root):
+        raise CourseError(
+            f"there is no experiment {name!r}; choose from {', '.join(experiments(root)) or 'none'}"
+        )
+    spec = importlib.util.spec_from_file_location(f"experiment {name}", _source(root, name))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.EXPERIMENT
+
+
+def perform(
+    root: Path,
+    experiment: Experiment,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Make every run of the experiment and write its record; returns the record's rows.
+
+    With `resume`, runs that were finished with the code as it is now are kept, from an unfinished
+    grid and from the record. Seeds come one after the other, so that a grid that is stopped has
+    about as many runs of each setting. A record is not replaced by one of fewer seeds.
+
+    Raises CourseError when an unfinished grid is in the way.
+    """
+    folder = root / RECORDS / "unfinished" / experiment.name
+    kept_in = folder / "runs.jsonl"
+    if folder.exists() and not resume:
+        raise CourseError(
+            f"an unfinished {experiment.name} is in {folder}; go on with it by --resume, or delete "
+            "that folder to begin again"
+        )
+    stamp = code_digests(root, experiment.name)
+    record = record_file(root, experiment.name)
+    recorded = read_rows(record) if record.exists() else []
+    earlier = (read_rows(kept_in) if kept_in.exists() else []) + recorded
+    fresh = [row for row in earlier if resume and row["code"] == stamp]
+    finished = {_key(row["setting"], row["seed"]): row for row in fresh}
+
+    rows = []
+    grid = [(setting, seed) for seed in range(experiment.seeds) for setting in experiment.grid]
+    for i, (setting, seed) in enumerate(grid, 1):
+        row = finished.get(_key(setting, seed))
+        said = f"run {i} of {len(grid)}: {_words(setting)}, seed {seed}"
+        if row is None:
+            say(said)
+            row = _run(experiment, setting, seed, folder, stamp)
+            say(f"  {row['seconds']:.0f} s")
+        else:
+            say(f"{said}: kept")
+        rows.append(row)
+        write_atomically(kept_in, _lines(rows))
+
+    if len(recorded) > len(rows):
+        say(f"the record holds more runs and is left as it is; yours are in {kept_in}")
+        return rows
+    write_atomically(record, _lines(rows))
+    shutil.rmtree(folder)
+    return rows
+
+
+def _run(
+    experiment: Experiment, setting: Setting, seed: int, folder: Path, stamp: dict[str, str]
+) -> Row:
+    """One run, and all that must be known to judge it."""
+    place = folder / digest_of(_key(setting, seed) + json.dumps(stamp))  # other code, other place
+    place.mkdir(parents=True, exist_ok=True)
+    wall, cpu = time.perf_counter(), time.process_time()
+    results = experiment.run(setting, seed, place)
+    row = {
+        "setting": setting,
+        "seed": seed,
+        "results": _finite(results),
+        "probe": experiment.probe(setting) if seed == 0 else None,
+        "seconds": round(time.perf_counter() - wall, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "machine": environment.machine(),
+        "versions": environment.versions(),
+        "texts": {name: _text_digest(name) for name in experiment.texts},
+        "code": stamp,
+    }
+    shutil.rmtree(place)
+    return row
+
+
+# -------------------------------------------------------------------------------------- freshness
+
+
+def code_digests(root: Path, name: str) -> dict[str, str]:
+    """A digest for the experiment's file and for each module of course_lib that it reaches."""
+    source = _source(root, name).read_text("utf-8")
+    tree = ast.parse(source)
+    asked = {module for _, (module, _) in imports(tree, root)} - {"course_lib.experiments"}
+    return {"its code": digest_of(canonical(tree))} | library_digests(asked, [source], root)
+
+
+def stale_records(root: Path) -> dict[Path, list[str]]:
+    """Each record whose experiment is no longer what it was, with what changed."""
+    found = {}
+    for name in experiments(root):
+        record = record_file(root, name)
+        if not record.exists():
+            found[record] = ["it was never run"]
+            continue
+        current = code_digests(root, name)
+        said = {s: None for row in read_rows(record) for s in differences(row["code"], current)}
+        if said:
+            found[record] = list(said)
+    return found
+
+
+def restamp(root: Path, experiment: Experiment) -> int:
+    """Stamp the record as made by the code as it is now, if that still begins every run alike.
+
+    Runs the first moments of each setting (its probe) and compares them with what the record has.
+    Returns how many settings were tried. Raises CourseError where one begins otherwise.
+    """
+    record = record_file(root, experiment.name)
+    rows = read_rows(record)
+    stamp = code_digests(root, experiment.name)
+    probed = [row for row in rows if row["probe"] is not None]
+    for row in probed:
+        now = experiment.probe(row["setting"])
+        same = len(now) == len(row["probe"]) and all(
+            math.isclose(a, b, rel_tol=PROBE_TOLERANCE)
+            for a, b in zip(now, row["probe"], strict=True)
+        )
+        if not same:
+            raise CourseError(
+                f"{experiment.name}, {_words(row['setting'])}, now begins with {now[:4]} where the "
+                f"record has {row['probe'][:4]}; run `course experiment {experiment.name}`"
+            )
+    write_atomically(record, _lines([row | {"code": stamp} for row in rows]))
+    return len(probed)
+
+
+def overview(root: Path) -> list[dict[str, str]]:
+    """One line an experiment: what it asks, how many runs are recorded, and what they took."""
+    table = []
+    for name in experiments(root):
+        record = record_file(root, name)
+        rows = read_rows(record) if record.exists() else []
+        cores = sorted({str(row["machine"]["cores"]) for row in rows})
+        table.append(
+            {
+                "experiment": name,
+                "question": find(root, name).question,
+                "runs": str(len(rows)),
+                "minutes": f"{sum(row['seconds'] for row in rows) / 60:.0f}",
+                "cores": ", ".join(cores),
+            }
+        )
+    return table
+
+
+# ---------------------------------------------------------------------------------------- details
+
+
+def with_seeds(experiment: Experiment, seeds: int | None) -> Experiment:
+    """The experiment with another number of seeds. Raises CourseError for less than one."""
+    if seeds is not None and seeds < 1:
+        raise CourseError(f"{seeds} seeds make no run; give 1 or more")
+    return replace(experiment, seeds=seeds or experiment.seeds)
+
+
+def _source(root: Path, name: str) -> Path:
+    return root / RECORDS / f"{name.replace('-', '_')}.py"
+
+
+def _key(setting: Setting, seed: int) -> str:
+    return json.dumps([setting, seed], sort_keys=True)
+
+
+def _words(setting: Setting) -> str:
+    return ", ".join(f"{key} {value}" for key, value in setting.items())
+
+
+def _lines(rows: list[Row]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _finite(value: object) -> object:
+    """`value`, if JSON can hold it as it is; a loss that is not a number is no result."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise CourseError(f"a run returned what a record cannot hold: {error}") from None
+
+
+def _text_digest(name: str) -> str:
+    corpus = corpora.load(name)
+    return digest_of("\0".join([corpus.train, corpus.validation, corpus.test]))
