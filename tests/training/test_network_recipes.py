@@ -1,4 +1,4 @@
-"""The recipes of networks: what they report, what they keep, and that an interrupted run goes on."""
+"""Recipes of networks: what they report, what they keep, that an interrupted run goes on."""
 
 import dataclasses
 import json
@@ -17,6 +17,8 @@ from course_lib.data.corpora import Corpus, read_text_file
 from course_lib.errors import CourseError
 from course_lib.evaluation import WindowedModel, evaluate, evaluate_in_blocks
 from course_lib.models.gpt import GPTConfig
+from course_lib.models.mlp import MLPConfig
+from course_lib.models.recurrent import RecurrentConfig
 from course_lib.training import network_recipes
 from course_lib.training.batches import blocks
 from course_lib.training.network_recipes import (
@@ -115,15 +117,75 @@ def test_the_weights_kept_are_the_best_on_blocks_from_all_over_validation(monkey
     torch.testing.assert_close(sample, every[[0, round((len(every) - 1) / 2), -1]])
 
 
-def test_both_recipes_have_one_size_and_the_plain_one_is_nanogpts():
-    sizes = {
-        name: network_recipes.GPT(recipe.shape(vocab_size=65)).n_parameters(embeddings=False)
-        for name, recipe in GPT_RECIPES.items()
+def test_all_recipes_have_one_size_and_the_plain_one_is_nanogpts():
+    networks = {
+        name: recipe.network(recipe.shape(vocab_size=68))
+        for name, recipe in NETWORK_RECIPES.items()
     }
-    assert set(sizes) == {"gpt", "gpt-plain"}
-    assert all(0.78e6 < size < 0.82e6 for size in sizes.values())
-    plain = GPT_PLAIN.shape(vocab_size=65)
+    assert list(networks) == ["mlp", "rnn", "lstm", "gru", "gpt", "gpt-plain"]
+    for name, network in networks.items():
+        assert 0.79e6 < network.n_parameters() < 0.82e6, name
+    a_step = {
+        name: recipe.batch_size * recipe.tokens_of_a_window(networks[name])
+        for name, recipe in NETWORK_RECIPES.items()
+        if name != "gpt-plain"
+    }
+    assert len(set(a_step.values())) == 1  # as many tokens in a step of each
+    plain = networks["gpt-plain"].config
     assert (plain.context, GPT_PLAIN.batch_size, plain.n_layers, plain.d_model) == (64, 12, 4, 128)
+
+
+TINY_MLP = partial(MLPConfig, context=4, d_embedding=4, d_hidden=16)
+TINY_CELLS = partial(RecurrentConfig, d_embedding=4, d_hidden=16)
+OLDER = {
+    "mlp": TINY_MLP,
+    "rnn": partial(TINY_CELLS, cell="rnn"),
+    "lstm": partial(TINY_CELLS, cell="lstm"),
+    "gru": partial(TINY_CELLS, cell="gru"),
+}
+
+
+def tiny(name):
+    recipe = NETWORK_RECIPES[name]
+    return dataclasses.replace(recipe, shape=OLDER[name], batch_size=4, window=16)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_every_network_learns_is_kept_and_scored_alike(name, tmp_path):
+    result = train_network(tiny(name), CORPUS, steps=60, out=tmp_path / "run")
+    model, tokenizer = load_trained(tmp_path / "run")
+    assert isinstance(model, NETWORK_RECIPES[name].network)
+    tokens, validation = tokenizer.encode(CORPUS.train), tokenizer.encode(CORPUS.validation)
+    scored = as_language_model(model, 16)
+    score = evaluate(scored, tokens, validation, CORPUS.n_bytes("validation"))
+    assert result["val_loss"] == pytest.approx(score.loss, abs=1e-6)
+    assert result["val_loss"] < 0.85 * np.log(tokenizer.vocab_size)
+    assert (result["recipe"], result["tokens"]) == (name, 60 * 4 * 16)
+
+
+@pytest.mark.parametrize("name", ["mlp", "lstm"])
+def test_an_older_networks_run_goes_on_too(name, tmp_path, monkeypatch):
+    whole = fit(tiny(name), CORPUS, steps=12, seed=3, every=4)
+    monkeypatch.setattr(network_recipes.RandomWindows, "__call__", stop_at_seven)
+    _, history, _ = fit(tiny(name), CORPUS, steps=12, seed=3, every=4, folder=tmp_path / "run")
+    assert history.stopped == "interrupted"
+    monkeypatch.undo()
+    model, history, _ = fit(tiny(name), CORPUS, steps=12, seed=3, every=4, folder=tmp_path / "run")
+    assert without_clock(history) == without_clock(whole[1])
+    torch.testing.assert_close(weights(model), weights(whole[0]), atol=0, rtol=0)
+
+
+def stop_at_seven(self, step, share=0, read=network_recipes.RandomWindows.__call__):
+    if step == 7:
+        raise KeyboardInterrupt
+    return read(self, step, share)
+
+
+def test_a_folder_of_an_unknown_recipe_is_an_error(tmp_path):
+    train_network(TINY, CORPUS, steps=1, out=tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text('{"recipe": "elman"}')
+    with pytest.raises(CourseError, match="does not name a recipe"):
+        load_trained(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
