@@ -197,6 +197,30 @@ class Score:
         return self.nats[: whole * size].reshape(whole, size).mean(axis=1)
 
 
+def mixture_weight(
+    first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"], rounds: int = 100
+) -> float:
+    """The weight w that makes a text likeliest under w · p_first + (1 − w) · p_second.
+
+    `first` and `second` are the nats of each token under the two models. Expectation–maximisation:
+    a token's share for the first model is its part of the mixture, and the next w their mean.
+
+    Jelinek & Mercer (1980), "Interpolated Estimation of Markov Source Parameters from Sparse Data".
+    """
+    ratio = np.exp(np.clip(first - second, -700, 700))  # p_second / p_first
+    weight = 0.5
+    for _ in range(rounds):
+        weight = float((weight / (weight + (1 - weight) * ratio)).mean())
+    return weight
+
+
+def mix(
+    first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"], weight: float | int
+) -> Float64[np.ndarray, " n"]:
+    """The nats of each token under weight · p_first + (1 − weight) · p_second."""
+    return -np.log(weight * np.exp(-first) + (1 - weight) * np.exp(-second))
+
+
 def evaluate(
     model: LanguageModel,
     history_tokens: Int[np.ndarray, " history"],

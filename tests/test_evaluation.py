@@ -16,6 +16,8 @@ from course_lib.evaluation import (
     WindowedModel,
     evaluate,
     evaluate_in_blocks,
+    mix,
+    mixture_weight,
 )
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.models.ngram import AddK, KneserNey, NGramCounts, Uniform
@@ -204,3 +206,22 @@ def test_a_text_of_one_token_and_of_none(recurrent):
     assert model.token_log_probs(np.array([3])).tolist() == [-math.log(7)]
     assert model.token_log_probs(np.array([], dtype=np.int64)).tolist() == []
     assert isinstance(model, LanguageModel)
+
+
+# --- two models mixed -------------------------------------------------------------------------
+
+
+def test_the_weight_of_a_mixture_is_the_best_of_all_weights():
+    random = np.random.default_rng(0)
+    first, second = random.exponential(2, 500), random.exponential(2.5, 500)
+    weight = mixture_weight(first, second)
+    losses = {w: mix(first, second, w).mean() for w in np.linspace(0, 1, 101)}
+    assert weight == pytest.approx(min(losses, key=losses.get), abs=0.01)
+    assert mix(first, second, weight).mean() <= min(losses.values()) + 1e-6
+
+
+def test_a_model_mixed_with_itself_or_with_one_that_knows_nothing():
+    nats = np.random.default_rng(0).uniform(0, 2, 200)
+    np.testing.assert_allclose(mix(nats, nats, 0.3), nats, atol=1e-12)
+    assert mixture_weight(nats, np.full(200, 1000.0)) == pytest.approx(1, abs=1e-9)
+    assert mixture_weight(np.full(200, np.inf), nats) == pytest.approx(0, abs=1e-9)
