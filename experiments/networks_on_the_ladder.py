@@ -27,7 +27,8 @@ from course_lib.training.network_recipes import (
     fit,
 )
 
-EVERY = 100  # steps between two scores of the whole validation text
+EVERY = 200  # steps between two scores of the whole validation text
+FIRST = 20  # steps whose training losses are kept, to be run again live
 BLOCK = 500  # characters whose mean loss is one score
 ORDER = 7  # of the modified Kneser–Ney model; chapter 01 chose it
 
@@ -59,6 +60,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
         "steps": history.val_steps,
         "seconds": [round(s, 2) for s in history.val_seconds],  # of training, without evaluation
         "val_losses": [round(loss, 4) for loss in history.val_loss],
+        "first_losses": [round(loss, 5) for loss in history.train_loss[:FIRST]],
         "tokens": sum(history.scored),
         "largest_gradient": round(max(history.grad_norm), 2),  # before clipping
         "val_loss": final.loss,
