@@ -84,6 +84,10 @@ class Recipe(StrEnum):
     """The models that `course train` knows."""
 
     kneser_ney = "kneser-ney"
+    mlp = "mlp"
+    rnn = "rnn"
+    lstm = "lstm"
+    gru = "gru"
     gpt = "gpt"
     gpt_plain = "gpt-plain"
 
@@ -122,10 +126,10 @@ def train(
             raise CourseError(f"kneser-ney only counts; leave out {' and '.join(given)}")
         result = train_kneser_ney(corpus)
     else:
-        from course_lib.training.gpt_recipes import GPT_RECIPES, train_gpt
+        from course_lib.training.network_recipes import NETWORK_RECIPES, train_network
 
-        result = train_gpt(
-            GPT_RECIPES[recipe], corpus, steps=steps, seconds=seconds, seed=seed or 0, out=out
+        result = train_network(
+            NETWORK_RECIPES[recipe], corpus, steps=steps, seconds=seconds, seed=seed or 0, out=out
         )
     if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks for all
         return
@@ -182,7 +186,7 @@ def generate(
     import torch
 
     from course_lib import generation
-    from course_lib.training.gpt_recipes import load_trained
+    from course_lib.training.network_recipes import load_trained
 
     model, tokenizer = load_trained(folder)
     tokens = torch.from_numpy(tokenizer.encode(prompt))

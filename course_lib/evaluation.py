@@ -7,7 +7,7 @@ models only within one column.
 
 A model is anything with `token_log_probs(tokens, start)`: ln p(token | all tokens before it) for
 tokens[start:], of which it may look at as many as it can. `WindowedModel` makes a PyTorch network
-such a model.
+such a model, `CarriedModel` a recurrent one that carries its state through the text.
 """
 
 import math
@@ -95,6 +95,66 @@ class WindowedModel:
 
 
 @dataclass(frozen=True)
+class CarriedModel:
+    """A recurrent network as a `LanguageModel`: its state is carried along, so nothing is cut off.
+
+    One pass over the text would do it, a token at a time. A long text is cut instead into stretches
+    that are read side by side, each from an empty state `warm_up` tokens before the first one it
+    scores. By then the state has forgotten where it began.
+    """
+
+    network: Any  # read(tokens (batch, tokens), state) → logits (batch, tokens, vocab), state
+    streams: int = 64  # stretches, or short texts, that go through the network together
+    warm_up: int = 1024  # tokens that a scored one has before it at least, or all there are
+
+    def token_log_probs(
+        self, tokens: Int[np.ndarray, " n"], start: int = 0
+    ) -> Float64[np.ndarray, " scored"]:
+        """ln p(token | history), in nats, for tokens[start:]; a text's first token gets 1/V."""
+        n = len(tokens)
+        if start >= n:
+            return np.empty(0)
+        if start == 0:
+            first = -math.log(self.network.config.vocab_size)
+            return np.concatenate([[first], self.token_log_probs(tokens, 1)])
+        stretch = max(-(-(n - start) // self.streams), self.warm_up)  # tokens a stream scores
+        length = min(self.warm_up + stretch, n - 1)  # inputs it reads
+        first = np.arange(start, n, stretch)  # its first scored token
+        begin = (first - 1 - self.warm_up).clip(0, n - 1 - length)  # its first input
+        texts = np.stack([tokens[b : b + length + 1] for b in begin])
+        log_probs = self.texts_log_probs(texts, start=1)  # of token begin + 1 + j in column j
+        pieces = [
+            row[f - b - 1 :][:stretch] for row, f, b in zip(log_probs, first, begin, strict=True)
+        ]
+        return np.concatenate(pieces)[: n - start]
+
+    def texts_log_probs(
+        self, texts: Int[np.ndarray, "texts n"], start: int = 0
+    ) -> Float64[np.ndarray, "texts scored"]:
+        """The same for many texts of one length, each read from an empty state."""
+        import torch  # here, so that counting models are scored without it
+
+        if start == 0:
+            first = np.full((len(texts), 1), -math.log(self.network.config.vocab_size))
+            return np.concatenate([first, self.texts_log_probs(texts, 1)], axis=1)
+        device = next(self.network.parameters()).device
+        was_training = self.network.training
+        self.network.eval()
+        rows = [np.empty((0, max(0, texts.shape[1] - start)))]
+        with torch.inference_mode():
+            for batch in torch.from_numpy(texts.astype(np.int64)).split(self.streams):
+                state, columns = None, []
+                inputs, targets = batch[:, :-1].to(device), batch[:, 1:].to(device)
+                for x, y in zip(inputs.split(256, 1), targets.split(256, 1), strict=True):
+                    logits, state = self.network.read(x, state)  # (batch, 256, vocab) at most
+                    log_probs = logits.float().log_softmax(-1)
+                    columns.append(log_probs.gather(2, y[..., None])[..., 0])
+                rows.append(torch.cat(columns, dim=1)[:, start - 1 :].double().cpu().numpy())
+        self.network.train(was_training)
+        return np.concatenate(rows)
+
+
+@dataclass(frozen=True)
 class Score:
     """What each token of a text cost a model, and that cost in the units people use."""
 
@@ -137,6 +197,30 @@ class Score:
         return self.nats[: whole * size].reshape(whole, size).mean(axis=1)
 
 
+def mixture_weight(
+    first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"], rounds: int = 100
+) -> float:
+    """The weight w that makes a text likeliest under w · p_first + (1 − w) · p_second.
+
+    `first` and `second` are the nats of each token under the two models. Expectation–maximisation:
+    a token's share for the first model is its part of the mixture, and the next w their mean.
+
+    Jelinek & Mercer (1980), "Interpolated Estimation of Markov Source Parameters from Sparse Data".
+    """
+    ratio = np.exp(np.clip(first - second, -700, 700))  # p_second / p_first
+    weight = 0.5
+    for _ in range(rounds):
+        weight = float((weight / (weight + (1 - weight) * ratio)).mean())
+    return weight
+
+
+def mix(
+    first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"], weight: float | int
+) -> Float64[np.ndarray, " n"]:
+    """The nats of each token under weight · p_first + (1 − weight) · p_second."""
+    return -np.log(weight * np.exp(-first) + (1 - weight) * np.exp(-second))
+
+
 def evaluate(
     model: LanguageModel,
     history_tokens: Int[np.ndarray, " history"],
@@ -174,7 +258,7 @@ def evaluate_in_blocks(
         raise CourseError("a text of one token has no token to predict from; give a longer one")
     block = min(block, len(tokens) - 1)
     texts = [tokens[s : s + block + 1] for s in range(0, len(tokens) - block, block)]
-    if isinstance(model, WindowedModel):
+    if isinstance(model, WindowedModel | CarriedModel):
         log_probs = model.texts_log_probs(np.stack(texts), start=1)
     else:
         log_probs = [model.token_log_probs(text, start=1) for text in texts]

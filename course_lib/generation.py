@@ -1,7 +1,8 @@
 """Writing with a language model: sample a token, append it, ask again.
 
-The model reads its whole context anew for every token. That is the plain way, easy to check and
-slow; what it computes again each time could be kept.
+A GPT or an MLP reads its whole context anew for every token. That is the plain way, easy to check
+and slow; what it computes again each time could be kept. A recurrent network keeps it: it reads
+every token once and goes on from its state.
 """
 
 import math
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from course_lib.errors import CourseError
 from course_lib.models.gpt import GPT
+from course_lib.models.mlp import MLP
+from course_lib.models.recurrent import RecurrentLM
 
 
 def next_token(
@@ -29,7 +32,7 @@ def next_token(
 
 
 def generate(
-    model: GPT,
+    model: GPT | MLP | RecurrentLM,
     prompt: Int[Tensor, " prompt"],
     length: int,
     temperature: float | int = 1.0,
@@ -37,7 +40,8 @@ def generate(
 ) -> Int[Tensor, " length"]:
     """`length` tokens that go on from `prompt`, without the prompt.
 
-    Each is predicted from the last `context` tokens before it. The same seed gives the same tokens.
+    Each is predicted from the last `context` tokens before it, by a recurrent network from all of
+    them. The same seed gives the same tokens.
 
     Raises CourseError for an empty prompt, a negative length, and a temperature that is negative
     or not finite.
@@ -51,8 +55,13 @@ def generate(
     random = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     tokens = torch.cat([prompt.cpu(), prompt.new_zeros(length, device="cpu")])
+    read, state = 0, None  # tokens that a recurrent network has read, and its state after them
     with torch.inference_mode():
         for i in range(len(prompt), len(tokens)):
-            history = tokens[max(0, i - model.config.context) : i].to(device)
-            tokens[i] = next_token(model(history[None])[0, -1].cpu(), temperature, random)
+            if isinstance(model, RecurrentLM):
+                logits, state = model.read(tokens[None, read:i].to(device), state)
+                read = i
+            else:
+                logits = model(tokens[None, max(0, i - model.config.context) : i].to(device))
+            tokens[i] = next_token(logits[0, -1].cpu(), temperature, random)
     return tokens[len(prompt) :]

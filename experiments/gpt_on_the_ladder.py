@@ -16,7 +16,7 @@ from course_lib.data.corpora import Corpus
 from course_lib.evaluation import Score, WindowedModel
 from course_lib.experiments import Experiment, Setting
 from course_lib.models.gpt import GPT
-from course_lib.training.gpt_recipes import GPT_RECIPES, fit
+from course_lib.training.network_recipes import NETWORK_RECIPES, fit
 
 LOOKS = 10  # evaluations of a run
 BLOCK = 500  # characters whose mean loss is one score
@@ -33,7 +33,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
     """Train, and score on the way and at the end."""
     corpus = corpora.load("shakespeare")
     model, history, precision = fit(
-        GPT_RECIPES[setting["recipe"]],
+        NETWORK_RECIPES[setting["recipe"]],
         corpus,
         steps=setting["steps"],
         seed=seed,
@@ -61,7 +61,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
 
 def probe(setting: Setting) -> list[float]:
     """The training losses of the first eight steps with seed 0."""
-    recipe, corpus = GPT_RECIPES[setting["recipe"]], corpora.load("shakespeare")
+    recipe, corpus = NETWORK_RECIPES[setting["recipe"]], corpora.load("shakespeare")
     _, history, _ = fit(recipe, corpus, steps=8, evaluate=lambda model: 0.0)
     return history.train_loss
 

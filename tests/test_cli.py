@@ -68,15 +68,16 @@ def test_train_ends_with_one_line_of_json(text_file):
     assert result["device"] == "cpu"
 
 
-def test_a_gpt_is_trained_kept_and_writes(text_file, tmp_path):
-    train = ("train", "gpt", "--text", text_file, "--steps", 2, "--out", tmp_path / "gpt")
+@pytest.mark.parametrize("recipe", ["gpt", "lstm"])
+def test_a_network_is_trained_kept_and_writes(recipe, text_file, tmp_path):
+    train = ("train", recipe, "--text", text_file, "--steps", 2, "--out", tmp_path / "run")
     done = course(*train, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    assert (result["recipe"], result["steps"]) == ("gpt", 2)
+    assert (result["recipe"], result["steps"]) == (recipe, 2)
     assert math.isfinite(result["val_loss"])
 
-    written = course("generate", tmp_path / "gpt", "--prompt", "the cat", "--length", 5)
+    written = course("generate", tmp_path / "run", "--prompt", "the cat", "--length", 5)
     assert written.returncode == 0, written.stderr
     assert len(written.stdout) == len("the cat") + 5 + len("\n")
     assert written.stdout.startswith("the cat")

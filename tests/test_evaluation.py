@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.errors import CourseError
-from course_lib.evaluation import Score, WindowedModel, evaluate, evaluate_in_blocks
+from course_lib.evaluation import (
+    CarriedModel,
+    LanguageModel,
+    Score,
+    WindowedModel,
+    evaluate,
+    evaluate_in_blocks,
+    mix,
+    mixture_weight,
+)
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.models.ngram import AddK, KneserNey, NGramCounts, Uniform
+from course_lib.models.recurrent import RecurrentConfig, RecurrentLM
 
 
 def slow_block_loss(model, tokens, block):
@@ -146,3 +156,72 @@ def test_scoring_turns_dropout_off_and_puts_the_mode_back():
     model, tokens = WindowedModel(network.train(), CONTEXT), np.arange(40) % VOCAB
     np.testing.assert_array_equal(model.token_log_probs(tokens), model.token_log_probs(tokens))
     assert network.training
+
+
+# --- networks that carry a state --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["rnn", "lstm", "gru"])
+def recurrent(request):
+    torch.manual_seed(0)
+    model = RecurrentLM(RecurrentConfig(7, request.param, d_embedding=4, d_hidden=6)).eval()
+    model.layers.weight_hh_l0.data.mul_(0.3)  # so that 40 tokens later the beginning is forgotten
+    return model
+
+
+@torch.no_grad()
+def read_at_once(model, tokens):
+    """The definition: one pass over the whole text from an empty state."""
+    log_probs = model(torch.from_numpy(tokens)[None, :-1]).log_softmax(-1)[0]
+    scored = log_probs.gather(1, torch.from_numpy(tokens)[1:, None])[:, 0]
+    return np.concatenate([[-math.log(7)], scored.double().numpy()])
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 400, 599, 600, 700])
+def test_a_state_is_carried_through_the_whole_text(recurrent, start):
+    tokens = np.random.default_rng(0).integers(7, size=600)
+    scored = CarriedModel(recurrent).token_log_probs(tokens, start)
+    np.testing.assert_allclose(scored, read_at_once(recurrent, tokens)[start:], atol=1e-6)
+
+
+@pytest.mark.parametrize(("streams", "warm_up"), [(1, 600), (2, 40), (3, 50), (7, 60), (64, 45)])
+@pytest.mark.parametrize("start", [0, 1, 30, 333])
+def test_streams_read_side_by_side_score_each_token_once(recurrent, streams, warm_up, start):
+    tokens = np.random.default_rng(1).integers(7, size=600)
+    carried = CarriedModel(recurrent, streams, warm_up).token_log_probs(tokens, start)
+    far = 1e-4 if streams > 1 else 1e-6
+    np.testing.assert_allclose(carried, read_at_once(recurrent, tokens)[start:], atol=far)
+    assert len(carried) == 600 - start
+
+
+def test_in_blocks_the_state_begins_anew(recurrent):
+    tokens = np.random.default_rng(2).integers(7, size=70)
+    blocks = [read_at_once(recurrent, tokens[s : s + 17])[1:] for s in (0, 16, 32, 48)]
+    loss = evaluate_in_blocks(CarriedModel(recurrent, streams=3), tokens, block=16)
+    assert loss == pytest.approx(-np.mean(blocks), abs=1e-6)
+
+
+def test_a_text_of_one_token_and_of_none(recurrent):
+    model = CarriedModel(recurrent)
+    assert model.token_log_probs(np.array([3])).tolist() == [-math.log(7)]
+    assert model.token_log_probs(np.array([], dtype=np.int64)).tolist() == []
+    assert isinstance(model, LanguageModel)
+
+
+# --- two models mixed -------------------------------------------------------------------------
+
+
+def test_the_weight_of_a_mixture_is_the_best_of_all_weights():
+    random = np.random.default_rng(0)
+    first, second = random.exponential(2, 500), random.exponential(2.5, 500)
+    weight = mixture_weight(first, second)
+    losses = {w: mix(first, second, w).mean() for w in np.linspace(0, 1, 101)}
+    assert weight == pytest.approx(min(losses, key=losses.get), abs=0.01)
+    assert mix(first, second, weight).mean() <= min(losses.values()) + 1e-6
+
+
+def test_a_model_mixed_with_itself_or_with_one_that_knows_nothing():
+    nats = np.random.default_rng(0).uniform(0, 2, 200)
+    np.testing.assert_allclose(mix(nats, nats, 0.3), nats, atol=1e-12)
+    assert mixture_weight(nats, np.full(200, 1000.0)) == pytest.approx(1, abs=1e-9)
+    assert mixture_weight(np.full(200, np.inf), nats) == pytest.approx(0, abs=1e-9)

@@ -9,6 +9,8 @@ from torch.testing import assert_close
 from course_lib.errors import CourseError
 from course_lib.generation import generate, next_token
 from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.models.mlp import MLP, MLPConfig
+from course_lib.models.recurrent import RecurrentConfig, RecurrentLM
 
 CONTEXT = 6
 PROMPT = torch.tensor([1, 2])
@@ -27,6 +29,27 @@ def test_at_temperature_zero_each_token_is_the_likeliest_after_the_last_context(
         tokens.append(model(torch.tensor([tokens[-CONTEXT:]]))[0, -1].argmax().item())
     written = generate(model, PROMPT, 3 * CONTEXT, temperature=0, seed=1)
     assert written.tolist() == tokens[2:]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@torch.no_grad()
+def test_a_recurrent_network_writes_from_all_that_was_read(cell):
+    torch.manual_seed(0)
+    model = RecurrentLM(RecurrentConfig(5, cell, d_embedding=4, d_hidden=8)).eval()
+    model.head.weight.mul_(5)
+    tokens = PROMPT.tolist()
+    for _ in range(20):
+        tokens.append(model(torch.tensor([tokens]))[0, -1].argmax().item())
+    assert generate(model, PROMPT, 20, temperature=0).tolist() == tokens[2:]
+
+
+def test_an_mlp_writes():
+    torch.manual_seed(0)
+    model = MLP(MLPConfig(5, context=3, d_embedding=4, d_hidden=8)).eval()
+    tokens = PROMPT.tolist()
+    for _ in range(10):
+        tokens.append(model(torch.tensor([tokens[-3:]]))[0, -1].argmax().item())
+    assert generate(model, PROMPT, 10, temperature=0).tolist() == tokens[2:]
 
 
 def test_a_seed_is_a_text_and_another_seed_another(model):

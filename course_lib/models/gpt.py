@@ -6,22 +6,18 @@ One class covers the family: GPT-2's shape (learned positions, LayerNorm, GELU, 
 `save` and `load` keep a model in a folder as config.json and model.safetensors.
 """
 
-import dataclasses
-import json
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib.errors import CourseError
-from course_lib.files import write_atomically
 from course_lib.models.attention import MultiHeadAttention, Rotary
+from course_lib.models.folders import ModelInAFolder, check_sizes
 from course_lib.models.transformer import (
     MLP,
     Block,
@@ -59,10 +55,7 @@ class GPTConfig:
     def __post_init__(self) -> None:
         sizes = ["vocab_size", "context", "n_layers", "n_heads", "d_model"]
         sizes += [name for name in ("n_kv_heads", "d_ff") if getattr(self, name) is not None]
-        for name in sizes:
-            size = getattr(self, name)
-            if not isinstance(size, int) or size < 1:
-                raise CourseError(f"{name} is {size!r}; it must be a whole number of 1 or more")
+        check_sizes(self, *sizes)
         for name, kind in [("positions", PositionKind), ("norm", NormKind), ("mlp", MLPKind)]:
             if getattr(self, name) not in get_args(kind):
                 raise CourseError(
@@ -75,12 +68,14 @@ class GPTConfig:
         return self.d_model // self.n_heads
 
 
-class GPT(nn.Module):
+class GPT(nn.Module, ModelInAFolder):
     """From tokens to the logits of each next token.
 
     Radford et al. (2019), "Language Models are Unsupervised Multitask Learners" (GPT-2); Touvron
     et al. (2023), "LLaMA". There is no dropout: training and evaluation compute the same.
     """
+
+    config_class = GPTConfig
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -156,63 +151,6 @@ class GPT(nn.Module):
         for block in self.blocks:
             nn.init.normal_(block.attention.out.weight, std=writes_std)
             nn.init.normal_(block.mlp.down.weight, std=writes_std)
-
-    def n_parameters(self, embeddings: bool = True) -> int:
-        """How many numbers are learned; without `embeddings`, those of token and position tables
-        are left out (a tied head is the token table)."""
-        tables = [m.weight for m in self.modules() if isinstance(m, nn.Embedding)]
-        total = sum(p.numel() for p in self.parameters())
-        return total if embeddings else total - sum(t.numel() for t in tables)
-
-    # --- on disk ------------------------------------------------------------------------------
-
-    def save(self, folder: Path | str) -> None:
-        """Write config.json and model.safetensors into `folder`, each whole or not at all."""
-        config = json.dumps(dataclasses.asdict(self.config), indent=2)
-        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        if self.config.tied:
-            del tensors["head.weight"]
-        weights = safetensors.torch.save(tensors, metadata={"config": config})
-        write_atomically(Path(folder) / "model.safetensors", weights)
-        write_atomically(Path(folder) / "config.json", config + "\n")
-
-    @classmethod
-    def load(cls, folder: Path | str) -> "GPT":
-        """The model that `save` wrote. Reads numbers only: nothing in the files is ever run.
-
-        Raises CourseError for a file that is missing, cut off, or of another model.
-        """
-        config_file, weights_file = Path(folder) / "config.json", Path(folder) / "model.safetensors"
-        for file in (config_file, weights_file):
-            if not file.is_file():
-                raise CourseError(f"there is no {file}; name a folder that GPT.save wrote")
-        try:
-            fields = json.loads(config_file.read_text(encoding="utf-8"))
-            model = cls(GPTConfig(**fields))
-        except (ValueError, TypeError) as error:
-            raise CourseError(
-                f"{config_file} is not a GPT's config; save the model again"
-            ) from error
-        try:
-            with safetensors.safe_open(weights_file, framework="pt") as file:
-                saved_with = (file.metadata() or {}).get("config")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except safetensors.SafetensorError as error:
-            raise CourseError(
-                f"{weights_file} is cut off or no safetensors file; save the model again"
-            ) from error
-        if model.config.tied and "embedding.weight" in tensors:
-            tensors["head.weight"] = tensors["embedding.weight"]
-        expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-        if (
-            saved_with != json.dumps(fields, indent=2)
-            or {name: tensor.shape for name, tensor in tensors.items()} != expected
-        ):
-            raise CourseError(
-                f"{weights_file} holds another model than config.json says; save the model again"
-            )
-        model.load_state_dict(tensors)
-        return model
 
     # --- to and from Hugging Face -------------------------------------------------------------
 

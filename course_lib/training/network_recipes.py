@@ -1,8 +1,11 @@
-"""The GPTs one trains by name: `course train gpt`, and `course train gpt-plain` to measure it by.
+"""The networks one trains by name: `course train RECIPE`.
 
-A `GPTRecipe` is everything that decides a run except the text, the seed and how long it lasts.
-`fit` runs one; `train_gpt` runs one, scores it as every model of the book is scored, and keeps it
-in a folder, where a run that was interrupted goes on; `load_trained` reads that folder.
+From the oldest to the newest: `mlp`, `rnn`, `lstm`, `gru` (chapter 03), and `gpt` (chapter 07) with
+`gpt-plain` to measure it by. All have about 0.8 M parameters and read as many tokens in a step.
+
+A `NetworkRecipe` is everything that decides a run except the text, the seed and how long it lasts.
+`fit` runs one; `train_network` runs one, scores it as every model of the book is scored, and keeps
+it in a folder, where a run that was interrupted goes on; `load_trained` reads that folder.
 """
 
 import hashlib
@@ -10,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +25,11 @@ from torch.optim import Optimizer
 from course_lib import evaluation
 from course_lib.data.corpora import Corpus
 from course_lib.errors import CourseError
+from course_lib.evaluation import CarriedModel, WindowedModel
 from course_lib.files import write_atomically
 from course_lib.models.gpt import GPT, GPTConfig
+from course_lib.models.mlp import MLP, MLPConfig
+from course_lib.models.recurrent import RecurrentConfig, RecurrentLM
 from course_lib.tokenization.characters import CharacterTokenizer
 from course_lib.training.batches import RandomWindows, blocks
 from course_lib.training.history import History
@@ -37,21 +43,30 @@ from course_lib.training.schedules import Schedule, cosine, trapezoid
 # ---------------------------------------------------------------------------------------------
 
 
+Network = GPT | MLP | RecurrentLM  # what makes one of them is its class and a config
+
+
 @dataclass(frozen=True)
-class GPTRecipe:
-    """How to train a GPT."""
+class NetworkRecipe:
+    """How to train a network."""
 
     name: str
-    shape: Callable[..., GPTConfig]  # called with vocab_size
-    optimizers: Callable[[GPT], Optimizer | Sequence[Optimizer]]
+    shape: Callable[..., GPTConfig | MLPConfig | RecurrentConfig]  # called with vocab_size
+    optimizers: Callable[[Network], Optimizer | Sequence[Optimizer]]
     schedule: Schedule  # of all learning rates
     batch_size: int  # windows of text in a step, of all processes together
     steps: int  # where the caller gives neither steps nor seconds
     clip: float  # longest gradient
     mixed_precision: bool  # matrix products in bfloat16, on machines where that is faster
+    network: type[Network] = GPT  # what has that shape
+    window: int | None = None  # tokens that a window of text has (None: the network's context)
+
+    def tokens_of_a_window(self, network: Network) -> int:
+        """How many tokens the network reads at once in training."""
+        return self.window or network.config.context
 
 
-GPT_QUICK = GPTRecipe(
+GPT_QUICK = NetworkRecipe(
     name="gpt",
     # 0.8 M parameters: rotary positions, normalised queries and keys, squared ReLU, output
     # projections that start at zero. Jordan et al. (2024), "modded-nanogpt", has these together.
@@ -64,7 +79,7 @@ GPT_QUICK = GPTRecipe(
     mixed_precision=True,
 )
 
-GPT_PLAIN = GPTRecipe(
+GPT_PLAIN = NetworkRecipe(
     name="gpt-plain",
     # GPT-2's parts at the same size, with the settings that nanoGPT's README gives for a CPU.
     shape=partial(
@@ -87,7 +102,56 @@ GPT_PLAIN = GPTRecipe(
     mixed_precision=False,
 )
 
-GPT_RECIPES = {recipe.name: recipe for recipe in (GPT_QUICK, GPT_PLAIN)}
+# The older networks are trained as the GPT is: the same windows, schedule and optimizers, each at
+# its own best learning rates.
+_LIKE_GPT = NetworkRecipe(
+    name="",
+    shape=MLPConfig,
+    optimizers=adamw,
+    schedule=partial(trapezoid, warmup=0.02, decay=0.5),
+    batch_size=16,
+    steps=1000,
+    clip=1.0,
+    mixed_precision=False,
+    window=128,
+)
+
+MLP_RECIPE = replace(
+    _LIKE_GPT,
+    name="mlp",
+    network=MLP,
+    shape=partial(MLPConfig, context=16, d_embedding=32, d_hidden=1_380),
+    optimizers=partial(adamw, lr=3e-3, weight_decay=0.0),
+)
+
+RNN_RECIPE = replace(
+    _LIKE_GPT,
+    name="rnn",
+    network=RecurrentLM,
+    shape=partial(RecurrentConfig, cell="rnn", d_embedding=64, d_hidden=830),
+    optimizers=partial(adamw, lr=1e-3, weight_decay=0.0),
+)
+
+LSTM_RECIPE = replace(
+    _LIKE_GPT,
+    name="lstm",
+    network=RecurrentLM,
+    shape=partial(RecurrentConfig, cell="lstm", d_embedding=64, d_hidden=408),
+    optimizers=partial(adamw, lr=3e-3, weight_decay=0.0),
+)
+
+GRU_RECIPE = replace(
+    _LIKE_GPT,
+    name="gru",
+    network=RecurrentLM,
+    shape=partial(RecurrentConfig, cell="gru", d_embedding=64, d_hidden=474),
+    optimizers=partial(adamw, lr=3e-3, weight_decay=0.0),
+)
+
+NETWORK_RECIPES = {
+    recipe.name: recipe
+    for recipe in (MLP_RECIPE, RNN_RECIPE, LSTM_RECIPE, GRU_RECIPE, GPT_QUICK, GPT_PLAIN)
+}
 
 # ---------------------------------------------------------------------------------------------
 # A run
@@ -98,17 +162,17 @@ SAMPLE = 128  # blocks of validation that such a look takes, evenly spread
 
 
 def fit(
-    recipe: GPTRecipe,
+    recipe: NetworkRecipe,
     corpus: Corpus,
     *,
     steps: int | None = None,
     seconds: float | int | None = None,
     seed: int = 0,
     folder: Path | None = None,
-    evaluate: Callable[[GPT], float] | None = None,
+    evaluate: Callable[[Network], float] | None = None,
     every: int = EVERY,
-) -> tuple[GPT, History, str]:
-    """Train the recipe's GPT for `steps` steps or `seconds` seconds (default: the recipe's steps).
+) -> tuple[Network, History, str]:
+    """Train the recipe's network for `steps` steps or `seconds` seconds, or the recipe's steps.
 
     Every `every` steps, and at the end, `evaluate(model)` measures it (default: the mean loss, in
     nats, of SAMPLE blocks of the validation text); the weights that did best come back, with the
@@ -136,10 +200,13 @@ def fit(
         )
     tokenizer = corpus.tokenizer
     tokens, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
-    config = recipe.shape(vocab_size=tokenizer.vocab_size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = recipe.network(recipe.shape(vocab_size=tokenizer.vocab_size))
+    context = recipe.tokens_of_a_window(model)
     share = recipe.batch_size // together.num_processes
-    windows = RandomWindows(tokens, config.context, share, seed)
-    sample = _spread(validation, config.context, SAMPLE)
+    windows = RandomWindows(tokens, context, share, seed)
+    sample = _spread(validation, context, SAMPLE)
 
     precision = fastest_matmul_dtype(together.device.type) if recipe.mixed_precision else "float32"
     settings = {
@@ -154,9 +221,6 @@ def fit(
         with together.main_process_first():
             settings = _settle_in(folder, settings)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = GPT(config)
     history = train(
         model,
         windows,
@@ -174,8 +238,8 @@ def fit(
     return model, history, settings["precision"]
 
 
-def train_gpt(
-    recipe: GPTRecipe,
+def train_network(
+    recipe: NetworkRecipe,
     corpus: Corpus,
     *,
     steps: int | None = None,
@@ -187,9 +251,9 @@ def train_gpt(
 
     The result has the keys of every recipe ("seconds" are those of training; every character is
     scored after at least half a context of text) and: the seed, the step whose weights were kept,
-    the tokens trained on, the context, the seconds of evaluation and compilation, the precision of
-    the matrix products in training, the processes, the lengths of both parts in characters, and
-    validation's symbols that training never showed.
+    the tokens trained on, the context (tokens of a window in training), the seconds of evaluation
+    and compilation, the precision of the matrix products in training, the processes, the lengths of
+    both parts in characters, and validation's symbols that training never showed.
 
     `out` gets the model (config.json, model.safetensors), tokenizer.json, result.json, run.json
     (the settings) and, for going on, checkpoint.safetensors.
@@ -203,7 +267,8 @@ def train_gpt(
         raise KeyboardInterrupt
 
     start = time.perf_counter()
-    scored = evaluation.WindowedModel(model, model.config.context)
+    window = recipe.tokens_of_a_window(model)
+    scored = as_language_model(model, window)
     tokenizer = corpus.tokenizer
     tokens, validation = tokenizer.encode(corpus.train), tokenizer.encode(corpus.validation)
     score = evaluation.evaluate(scored, tokens, validation, corpus.n_bytes("validation"))
@@ -223,7 +288,7 @@ def train_gpt(
         "seed": seed,
         "best_step": history.best_step,
         "tokens": sum(history.scored),
-        "context": model.config.context,
+        "context": window,
         "evaluation_seconds": evaluation_seconds,
         "compile_seconds": history.compile_seconds,
         "precision": precision,
@@ -239,8 +304,19 @@ def train_gpt(
     return result
 
 
-def load_trained(folder: Path) -> tuple[GPT, CharacterTokenizer]:
-    """The model that `train_gpt` put into `folder`, and its alphabet.
+def as_language_model(network: Network, window: int) -> WindowedModel | CarriedModel:
+    """The network as it is scored: through windows of a text, or with its state carried along.
+
+    A network with a context must have a `window` that is at least twice that to use all of it at
+    every token; a GPT of the book is scored in windows of just its context, as it is trained.
+    """
+    if isinstance(network, RecurrentLM):
+        return CarriedModel(network)
+    return WindowedModel(network, window)
+
+
+def load_trained(folder: Path) -> tuple[Network, CharacterTokenizer]:
+    """The model that `train_network` put into `folder`, and its alphabet.
 
     Raises CourseError for a folder without a finished run, and for damaged files.
     """
@@ -253,10 +329,22 @@ def load_trained(folder: Path) -> tuple[GPT, CharacterTokenizer]:
         tokenizer = CharacterTokenizer(json.loads(file.read_text("utf-8"))["alphabet"])
     except (ValueError, KeyError, TypeError) as error:
         raise CourseError(f"{file} holds no alphabet ({error}); train the model again") from None
-    model = GPT.load(folder).eval()
+    network = NETWORK_RECIPES[_recipe_of(folder)].network
+    model = network.load(folder).eval()
     if model.config.vocab_size != tokenizer.vocab_size:
         raise CourseError(f"{file} is not the alphabet of the model beside it; train it again")
     return model, tokenizer
+
+
+def _recipe_of(folder: Path) -> str:
+    """The name of the recipe that the run in this folder was begun with."""
+    try:
+        name = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None
+    if name not in NETWORK_RECIPES:
+        raise CourseError(f"{folder / 'run.json'} does not name a recipe; train the model again")
+    return name
 
 
 def _spread(

@@ -1,4 +1,4 @@
-"""The GPT recipes: what they report, what they keep, and that an interrupted run goes on."""
+"""Recipes of networks: what they report, what they keep, that an interrupted run goes on."""
 
 import dataclasses
 import json
@@ -17,15 +17,18 @@ from course_lib.data.corpora import Corpus, read_text_file
 from course_lib.errors import CourseError
 from course_lib.evaluation import WindowedModel, evaluate, evaluate_in_blocks
 from course_lib.models.gpt import GPTConfig
-from course_lib.training import gpt_recipes
+from course_lib.models.mlp import MLPConfig
+from course_lib.models.recurrent import RecurrentConfig
+from course_lib.training import network_recipes
 from course_lib.training.batches import blocks
-from course_lib.training.gpt_recipes import (
+from course_lib.training.network_recipes import (
     GPT_PLAIN,
     GPT_QUICK,
-    GPT_RECIPES,
+    NETWORK_RECIPES,
+    as_language_model,
     fit,
     load_trained,
-    train_gpt,
+    train_network,
 )
 from course_lib.training.objectives import mean_loss
 from course_lib.training.recipes import train_kneser_ney
@@ -42,14 +45,14 @@ def weights(model):
 
 
 def test_the_result_has_the_keys_of_every_recipe_first_and_is_json():
-    result = train_gpt(TINY, CORPUS, steps=3)
+    result = train_network(TINY, CORPUS, steps=3)
     common = list(train_kneser_ney(CORPUS))[:8]
     assert list(json.loads(json.dumps(result)))[:8] == common
     assert (result["recipe"], result["steps"], result["tokens"]) == ("gpt", 3, 3 * 4 * 16)
 
 
 def test_the_losses_are_those_of_the_weights_that_are_kept(tmp_path):
-    result = train_gpt(TINY, CORPUS, steps=5, out=tmp_path / "run")
+    result = train_network(TINY, CORPUS, steps=5, out=tmp_path / "run")
     model, tokenizer = load_trained(tmp_path / "run")
     tokens, validation = tokenizer.encode(CORPUS.train), tokenizer.encode(CORPUS.validation)
     score = evaluate(WindowedModel(model, 16), tokens, validation, CORPUS.n_bytes("validation"))
@@ -71,16 +74,16 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
     options = {"steps": 12, "seed": 3}
     whole = fit(TINY, CORPUS, **options)
 
-    class Interrupted(gpt_recipes.RandomWindows):
+    class Interrupted(network_recipes.RandomWindows):
         def __call__(self, step, share=0):
             if step == 7:
                 raise KeyboardInterrupt
             return super().__call__(step, share)
 
     with monkeypatch.context() as patched:
-        patched.setattr(gpt_recipes, "RandomWindows", Interrupted)
+        patched.setattr(network_recipes, "RandomWindows", Interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train_gpt(TINY, CORPUS, steps=12, seed=3, out=tmp_path / "run")
+            train_network(TINY, CORPUS, steps=12, seed=3, out=tmp_path / "run")
     with pytest.raises(CourseError, match="no trained model"):
         load_trained(tmp_path / "run")
 
@@ -90,8 +93,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
-    first = train_gpt(TINY, CORPUS, steps=4, out=tmp_path / "run")
-    again = train_gpt(TINY, CORPUS, steps=4, out=tmp_path / "run")
+    first = train_network(TINY, CORPUS, steps=4, out=tmp_path / "run")
+    again = train_network(TINY, CORPUS, steps=4, out=tmp_path / "run")
     assert first["seconds"] == again["seconds"]
     assert first["val_loss"] == again["val_loss"]
 
@@ -104,25 +107,85 @@ def test_a_time_limit_counts_training_alone_and_ends_the_schedule():
 
 
 def test_the_weights_kept_are_the_best_on_blocks_from_all_over_validation(monkeypatch):
-    monkeypatch.setattr(gpt_recipes, "SAMPLE", 1000)  # more than there are: all blocks
+    monkeypatch.setattr(network_recipes, "SAMPLE", 1000)  # more than there are: all blocks
     model, history, _ = fit(TINY, CORPUS, steps=20, every=4)
     validation = CORPUS.tokenizer.encode(CORPUS.validation)
     expected = mean_loss(model, blocks(validation, 16))
     assert history.best_loss == pytest.approx(expected, abs=1e-6)
-    (sample,) = gpt_recipes._spread(validation, 16, 3)
+    (sample,) = network_recipes._spread(validation, 16, 3)
     every = torch.cat(blocks(validation, 16))
     torch.testing.assert_close(sample, every[[0, round((len(every) - 1) / 2), -1]])
 
 
-def test_both_recipes_have_one_size_and_the_plain_one_is_nanogpts():
-    sizes = {
-        name: gpt_recipes.GPT(recipe.shape(vocab_size=65)).n_parameters(embeddings=False)
-        for name, recipe in GPT_RECIPES.items()
+def test_all_recipes_have_one_size_and_the_plain_one_is_nanogpts():
+    networks = {
+        name: recipe.network(recipe.shape(vocab_size=68))
+        for name, recipe in NETWORK_RECIPES.items()
     }
-    assert set(sizes) == {"gpt", "gpt-plain"}
-    assert all(0.78e6 < size < 0.82e6 for size in sizes.values())
-    plain = GPT_PLAIN.shape(vocab_size=65)
+    assert list(networks) == ["mlp", "rnn", "lstm", "gru", "gpt", "gpt-plain"]
+    for name, network in networks.items():
+        assert 0.79e6 < network.n_parameters() < 0.82e6, name
+    a_step = {
+        name: recipe.batch_size * recipe.tokens_of_a_window(networks[name])
+        for name, recipe in NETWORK_RECIPES.items()
+        if name != "gpt-plain"
+    }
+    assert len(set(a_step.values())) == 1  # as many tokens in a step of each
+    plain = networks["gpt-plain"].config
     assert (plain.context, GPT_PLAIN.batch_size, plain.n_layers, plain.d_model) == (64, 12, 4, 128)
+
+
+TINY_MLP = partial(MLPConfig, context=4, d_embedding=4, d_hidden=16)
+TINY_CELLS = partial(RecurrentConfig, d_embedding=4, d_hidden=16)
+OLDER = {
+    "mlp": TINY_MLP,
+    "rnn": partial(TINY_CELLS, cell="rnn"),
+    "lstm": partial(TINY_CELLS, cell="lstm"),
+    "gru": partial(TINY_CELLS, cell="gru"),
+}
+
+
+def tiny(name):
+    recipe = NETWORK_RECIPES[name]
+    return dataclasses.replace(recipe, shape=OLDER[name], batch_size=4, window=16)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_every_network_learns_is_kept_and_scored_alike(name, tmp_path):
+    result = train_network(tiny(name), CORPUS, steps=60, out=tmp_path / "run")
+    model, tokenizer = load_trained(tmp_path / "run")
+    assert isinstance(model, NETWORK_RECIPES[name].network)
+    tokens, validation = tokenizer.encode(CORPUS.train), tokenizer.encode(CORPUS.validation)
+    scored = as_language_model(model, 16)
+    score = evaluate(scored, tokens, validation, CORPUS.n_bytes("validation"))
+    assert result["val_loss"] == pytest.approx(score.loss, abs=1e-6)
+    assert result["val_loss"] < 0.85 * np.log(tokenizer.vocab_size)
+    assert (result["recipe"], result["tokens"]) == (name, 60 * 4 * 16)
+
+
+@pytest.mark.parametrize("name", ["mlp", "lstm"])
+def test_an_older_networks_run_goes_on_too(name, tmp_path, monkeypatch):
+    whole = fit(tiny(name), CORPUS, steps=12, seed=3, every=4)
+    monkeypatch.setattr(network_recipes.RandomWindows, "__call__", stop_at_seven)
+    _, history, _ = fit(tiny(name), CORPUS, steps=12, seed=3, every=4, folder=tmp_path / "run")
+    assert history.stopped == "interrupted"
+    monkeypatch.undo()
+    model, history, _ = fit(tiny(name), CORPUS, steps=12, seed=3, every=4, folder=tmp_path / "run")
+    assert without_clock(history) == without_clock(whole[1])
+    torch.testing.assert_close(weights(model), weights(whole[0]), atol=0, rtol=0)
+
+
+def stop_at_seven(self, step, share=0, read=network_recipes.RandomWindows.__call__):
+    if step == 7:
+        raise KeyboardInterrupt
+    return read(self, step, share)
+
+
+def test_a_folder_of_an_unknown_recipe_is_an_error(tmp_path):
+    train_network(TINY, CORPUS, steps=1, out=tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text('{"recipe": "elman"}')
+    with pytest.raises(CourseError, match="does not name a recipe"):
+        load_trained(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +235,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
 
 
 def test_a_damaged_alphabet_is_an_error(tmp_path):
-    train_gpt(TINY, CORPUS, steps=1, out=tmp_path / "run")
+    train_network(TINY, CORPUS, steps=1, out=tmp_path / "run")
     for content, said in [("{", "holds no alphabet"), ('{"alphabet": "ab"}', "not the alphabet")]:
         (tmp_path / "run" / "tokenizer.json").write_text(content)
         with pytest.raises(CourseError, match=said):
@@ -186,7 +249,7 @@ def test_two_processes_train_the_same_model_and_one_speaks(tmp_path):
     file.write_text(TEXT, "utf-8")
     two = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     train = ["-m", "course_lib", "train", "gpt-plain", "--steps", "3", "--text", file, "--json"]
-    root = str(Path(gpt_recipes.__file__).parents[2])
+    root = str(Path(network_recipes.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, *map(str, two + train)],
         capture_output=True,
@@ -195,6 +258,6 @@ def test_two_processes_train_the_same_model_and_one_speaks(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.strip().splitlines()
-    together, alone = json.loads(line), train_gpt(GPT_PLAIN, read_text_file(file), steps=3)
+    together, alone = json.loads(line), train_network(GPT_PLAIN, read_text_file(file), steps=3)
     assert (alone["processes"], together["processes"]) == (1, 2)
     assert together["val_loss"] == pytest.approx(alone["val_loss"], abs=1e-4)
