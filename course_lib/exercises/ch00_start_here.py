@@ -126,6 +126,10 @@ def sign_forgotten(logits, targets):
     return -cross_entropy(logits, targets)
 
 
+def every_row_met_every_target(logits, targets):
+    return float(np.mean([cross_entropy(logits, np.full(len(logits), y)) for y in targets]))
+
+
 # 00.3 ------------------------------------------------------------------------------ KL divergence
 
 
@@ -508,14 +512,7 @@ def train_repaired(
 
 
 def train_with_bugs(vocab_size, training, held_out, steps):
-    table = torch.zeros(vocab_size, vocab_size, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.SGD([table], lr=1.0)
-    for _ in range(steps):
-        loss = F.cross_entropy(table[training[:-1]], training[1:])
-        optimizer.step()
-        loss.backward()
-    with torch.no_grad():
-        return F.cross_entropy(table[training[:-1]], training[1:]).item()
+    return only_the_text_mended(vocab_size, training, training, steps)
 
 
 def gradients_still_pile_up(vocab_size, training, held_out, steps):
@@ -524,6 +521,21 @@ def gradients_still_pile_up(vocab_size, training, held_out, steps):
     for _ in range(steps):
         F.cross_entropy(table[training[:-1]], training[1:]).backward()
         optimizer.step()
+    with torch.no_grad():
+        return F.cross_entropy(table[held_out[:-1]], held_out[1:]).item()
+
+
+def only_the_order_mended(vocab_size, training, held_out, steps):
+    return gradients_still_pile_up(vocab_size, training, training, steps)
+
+
+def only_the_text_mended(vocab_size, training, held_out, steps):
+    table = torch.zeros(vocab_size, vocab_size, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([table], lr=1.0)
+    for _ in range(steps):
+        loss = F.cross_entropy(table[training[:-1]], training[1:])
+        optimizer.step()
+        loss.backward()
     with torch.no_grad():
         return F.cross_entropy(table[held_out[:-1]], held_out[1:]).item()
 
@@ -609,6 +621,8 @@ EXERCISES = [
             averaged_over_all_symbols: "Only the target's cost counts: divide by the number of "
             "positions, not by positions times symbols.",
             sign_forgotten: "A cost is positive: minus the logarithm of the probability.",
+            every_row_met_every_target: "logits[:, targets] picks every target in every row: pair "
+            "rows and targets with logits[np.arange(N), targets].",
         },
         hints=(
             "-ln softmax(z)[y] = ln Σ exp(z) - z[y]. Write it so before you compute.",
@@ -793,6 +807,10 @@ EXERCISES = [
         mistakes={
             train_with_bugs: "This still does what the broken loop does: it steps before "
             "backward, never clears the gradient, and scores the training text.",
+            only_the_order_mended: "The order is right now, two bugs are left: backward() adds to "
+            "the gradient of the step before, and the loss returned is that of the training text.",
+            only_the_text_mended: "The text is right now, two bugs are left: the step comes before "
+            "backward, and the gradient is never cleared.",
             gradients_still_pile_up: "backward() adds to the gradient that is there: clear it "
             "with optimizer.zero_grad() in each step.",
             step_still_comes_first: "The step comes before backward, so that the last gradient is "

@@ -16,7 +16,7 @@ def plot_difference_errors(steps: Curve, errors: Mapping[str, Curve]) -> Figure:
     for style, (name, error) in zip(LINES, errors.items(), strict=False):
         ax.plot(steps, error, label=name, **style)
     ax.set(xscale="log", yscale="log")
-    ax.set_xlabel("step h (logit units, log scale)")
+    ax.set_xlabel("step ε (logit units, log scale)")
     ax.set_ylabel("largest error of a slope\n(nats per logit unit, log scale)")
     ax.legend()
     return fig
