@@ -8,6 +8,7 @@ end. The losses of its blocks of 500 characters are kept, for paired comparison.
 """
 
 import itertools
+import math
 from pathlib import Path
 
 from course_lib import evaluation
@@ -39,8 +40,10 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
         seed=seed,
         folder=folder,
         evaluate=lambda model: score(corpus, model).loss,
-        every=setting["steps"] // LOOKS,
+        every=math.ceil(setting["steps"] / LOOKS),
     )
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
     final = score(corpus, model)
     windowed = WindowedModel(model, model.config.context)
     validation = corpus.tokenizer.encode(corpus.validation)
