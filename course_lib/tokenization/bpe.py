@@ -92,6 +92,20 @@ class BPETokenizer:
         tokens, merges = learn_merges(words, first, vocab_size)
         return cls(tuple(tokens), tuple(merges), pattern)
 
+    def first(self, vocab_size: int) -> "BPETokenizer":
+        """The tokenizer that `train` would have given, had it been asked for fewer tokens.
+
+        Training with a larger vocabulary goes on where a smaller one stops, so learning once serves
+        every size. Raises ValueError for a size below 256 or above this vocabulary's.
+        """
+        if not 256 <= vocab_size <= self.vocab_size:
+            raise ValueError(f"{vocab_size} is not between 256 and {self.vocab_size}")
+        made, kept = 256, 0
+        while kept < len(self.merges) and made < vocab_size:
+            made = max(made, self._results[kept] + 1)
+            kept += 1
+        return BPETokenizer(self.tokens[:vocab_size], self.merges[:kept], self.pattern)
+
     @property
     def vocab_size(self) -> int:
         return len(self.tokens)

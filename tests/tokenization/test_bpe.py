@@ -160,6 +160,17 @@ def test_counts_kept_up_to_date_are_counts_made_anew(words, vocab_size):
     assert learn_merges(words, [b"a", b"b", b"c"], vocab_size) == expected
 
 
+@pytest.mark.parametrize("vocab_size", [256, 257, 700, 1500])
+def test_the_first_tokens_are_those_of_a_smaller_training(texts, tokenizer, vocab_size):
+    assert tokenizer.first(vocab_size) == BPETokenizer.train(texts, vocab_size)
+
+
+@pytest.mark.parametrize("vocab_size", [255, 1501])
+def test_a_vocabulary_has_no_first_tokens_beyond_its_own(tokenizer, vocab_size):
+    with pytest.raises(ValueError, match="not between 256 and 1500"):
+        tokenizer.first(vocab_size)
+
+
 def test_training_ends_when_nothing_is_left_to_join():
     tokenizer = BPETokenizer.train(["aaa"], vocab_size=1000)
     assert tokenizer.tokens[256:] == (b"aa", b"aaa")
