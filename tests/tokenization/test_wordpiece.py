@@ -41,7 +41,7 @@ def theirs(tokenizer, tmp_path_factory):
 
 
 @given(text=HARD_TEXT)
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_tokens_are_those_of_hugging_face(tokenizer, theirs, text):
     assert tokenizer.encode(text).tolist() == theirs.encode(text).ids
 
@@ -52,12 +52,14 @@ def test_a_corpus_has_the_tokens_of_hugging_face(tokenizer, theirs, texts):
 
 
 @given(tokens=st.lists(st.integers(0, 2999), max_size=30))
+@settings(deadline=None)
 def test_any_tokens_decode_as_hugging_face_decodes_them(tokenizer, theirs, tokens):
     said = theirs.decode(tokens, skip_special_tokens=False)
     assert tokenizer.decode(np.array(tokens, np.int64)) == said
 
 
 @given(text=ANY_TEXT)
+@settings(deadline=None)
 def test_every_text_has_tokens(tokenizer, text):
     tokens = tokenizer.encode(text)
     assert tokens.dtype == np.int64
@@ -65,6 +67,7 @@ def test_every_text_has_tokens(tokenizer, text):
 
 
 @given(text=HARD_TEXT)
+@settings(deadline=None)
 def test_what_is_known_reads_the_same_after_the_round_trip(tokenizer, text):
     known = [w for w in words(text, tokenizer.lowercase) if "[UNK]" not in tokenizer.pieces(w)]
     assert tokenizer.decode(tokenizer.encode(" ".join(known))).split() == known
