@@ -694,9 +694,13 @@ def least_likely(text, probs):
     return segmented_with(text, probs, math.log, min)
 
 
+# Not aa or bb: with these, aaa could be cut as aa a and as a aa, equally likely.
+WITHOUT_TIES = ("ab", "ba", "aab", "bab", "abb")
+
+
 @st.composite
 def texts_and_full_probs(draw):
-    tokens = ["a", "b", *draw(st.permutations(TOKENS[2:]))[: draw(st.integers(1, 5))]]
+    tokens = ["a", "b", *draw(st.permutations(WITHOUT_TIES))[: draw(st.integers(1, 5))]]
     chances = draw(st.permutations([0.313, 0.171, 0.097, 0.0531, 0.0293, 0.0161, 0.0089]))
     return draw(texts("ab", 0, 7)), dict(zip(tokens, chances, strict=False))
 

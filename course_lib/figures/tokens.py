@@ -57,7 +57,7 @@ def plot_numbers(tokens: Int[np.ndarray, " numbers"]) -> Figure:
     """How many tokens each number from 0 on is cut into, in rows of one hundred numbers."""
     fig, ax = figure(width=6.8, height=5.4)
     most = int(tokens.max())
-    colours = ListedColormap(["#f2efe2", "#9fc3dc", "#3d7fb0", "#12385c"][:most])
+    colours = ListedColormap(["#f2efe2", "#b9d3e6", "#6ea6cf", "#2f6fa3", "#12385c"][:most])
     image = ax.imshow(
         tokens.reshape(-1, 100), cmap=colours, vmin=0.5, vmax=most + 0.5, aspect="auto"
     )
