@@ -72,6 +72,13 @@ PARCELS = {
             rights="public-domain text, collected by the American Presidency Project "
             "(Peters and Woolley, UC Santa Barbara), which asks to be cited; package MIT",
         ),
+        Parcel(
+            name="hsk-sentences-audio",
+            version="1.0.0",
+            sha256="9bf16cc7b48a24a10af83d377439d3c6f7571a380937f4645a1cd1590d5d0335",
+            contents="4,354 Chinese sentences for learners, in words, with English beside them",
+            rights="CC BY-SA 4.0, by the hsk-sentences-audio contributors; package MIT",
+        ),
     ]
 }
 
