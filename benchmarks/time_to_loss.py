@@ -32,7 +32,7 @@ from course_lib.data import corpora
 from course_lib.data.corpora import Corpus
 from course_lib.evaluation import WindowedModel, evaluate_in_blocks
 from course_lib.training.batches import blocks
-from course_lib.training.gpt_recipes import GPT_RECIPES, fit
+from course_lib.training.network_recipes import NETWORK_RECIPES, fit
 from course_lib.training.objectives import mean_loss
 
 BLOCK = 64  # characters, as in nanoGPT's run
@@ -70,7 +70,7 @@ def run_once(side: Side, corpus: Corpus, seed: int = 0) -> dict:
     On the way a sample of the text is scored, at the end all of it, with the weights that did best.
     The sample is a little easier or harder than the whole; the curve is moved by the difference.
     """
-    recipe = GPT_RECIPES[side.recipe]
+    recipe = NETWORK_RECIPES[side.recipe]
     if side.lr is not None:
         recipe = replace(recipe, optimizers=partial(recipe.optimizers, lr=side.lr))
     validation = corpus.tokenizer.encode(corpus.validation)

@@ -2,7 +2,7 @@
 
     course experiment gpt-on-the-ladder [--seeds N] [--resume]
 
-Each run trains a recipe for its own number of steps, and scores the whole validation text ten times
+Each run trains a recipe for its own number of steps, and scores the whole validation text six times
 on the way, every character after at least half a context of history, as `course train` does at the
 end. The losses of its blocks of 500 characters are kept, for paired comparison.
 """
@@ -18,7 +18,7 @@ from course_lib.experiments import Experiment, Setting
 from course_lib.models.gpt import GPT
 from course_lib.training.network_recipes import NETWORK_RECIPES, fit
 
-LOOKS = 10  # evaluations of a run
+LOOKS = 6  # evaluations of a run
 BLOCK = 500  # characters whose mean loss is one score
 
 
@@ -74,8 +74,8 @@ def _parts(values: list[float], n: int) -> list[list[float]]:
 
 EXPERIMENT = Experiment(
     name="gpt-on-the-ladder",
-    question="How far does two minutes' training bring a GPT, and is that below counting?",
-    grid=({"recipe": "gpt", "steps": 1000}, {"recipe": "gpt-plain", "steps": 2000}),
+    question="How far do two minutes of training bring a GPT, and is that below counting?",
+    grid=({"recipe": "gpt", "steps": 1500}, {"recipe": "gpt-plain", "steps": 2000}),
     seeds=5,
     run=run,
     probe=probe,

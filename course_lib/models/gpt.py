@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -43,6 +44,7 @@ class GPTConfig:
     d_ff: int | None = None  # width inside the MLP (None: 4 · d_model)
     positions: PositionKind = "rotary"
     rotary_base: float = 10_000.0  # the slowest hand turns about once in 2π · base tokens
+    token_shift: bool = True  # a token's vector begins with a learned share of the one before
     norm: NormKind = "layer"
     norm_eps: float = 1e-5  # keeps the norm of a zero vector finite
     qk_norm: bool = True  # bring queries and keys to one length
@@ -82,6 +84,8 @@ class GPT(nn.Module, ModelInAFolder):
         self.config = c = config
         d_ff = c.d_ff or 4 * c.d_model
         self.embedding = nn.Embedding(c.vocab_size, c.d_model)
+        if c.token_shift:
+            self.shift = nn.Parameter(torch.zeros(c.d_model))
         rotary = None
         if c.positions == "rotary":
             rotary = Rotary(c.d_head, c.context, c.rotary_base)
@@ -127,6 +131,8 @@ class GPT(nn.Module, ModelInAFolder):
                 "give the model the last ones"
             )
         x = self.embedding(tokens)  # (batch, tokens, d_model)
+        if self.config.token_shift:  # Peng et al. (2023), "RWKV": pairs are seen before attention
+            x = x + self.shift * F.pad(x[:, :-1], (0, 0, 1, 0))
         if self.config.positions == "learned":
             x = x + self.positions.weight[:n_tokens]
         elif self.config.positions == "sinusoidal":  # Vaswani et al. (2017), section 3.4, for the √
@@ -270,6 +276,7 @@ def config_from_hf(hf_model: nn.Module) -> GPTConfig:
             tied=c.tie_word_embeddings,
             init_std=c.initializer_range,
             zero_init=False,
+            token_shift=False,
         )
     if c.model_type == "llama":
         special = c.head_dim * c.num_attention_heads != c.hidden_size
@@ -294,17 +301,18 @@ def config_from_hf(hf_model: nn.Module) -> GPTConfig:
             tied=c.tie_word_embeddings,
             init_std=c.initializer_range,
             zero_init=False,
+            token_shift=False,
         )
     raise CourseError(f"a {c.model_type} is neither GPT-2- nor Llama-shaped; load one of those")
 
 
 def hf_shape(c: GPTConfig) -> Literal["gpt2", "llama"]:
     """Which of Hugging Face's classes computes what this config does; CourseError if none."""
-    parts = (c.positions, c.norm, c.mlp)
-    if not c.qk_norm and parts == ("rotary", "rms", "swiglu"):
+    parts, ours_alone = (c.positions, c.norm, c.mlp), c.qk_norm or c.token_shift
+    if not ours_alone and parts == ("rotary", "rms", "swiglu"):
         return "llama"
     gpt2_parts = [("learned", "layer", mlp) for mlp in GELU_NAMES.values()]
-    if not c.qk_norm and parts in gpt2_parts and c.bias and c.n_kv_heads in (None, c.n_heads):
+    if not ours_alone and parts in gpt2_parts and c.bias and c.n_kv_heads in (None, c.n_heads):
         return "gpt2"
     raise CourseError(
         "Hugging Face has no class for this GPT; only GPT-2's and Llama's shapes can go there"

@@ -29,9 +29,23 @@ SMALL = GPTConfig(vocab_size=40, context=16, n_layers=2, n_heads=4, d_model=16)
 KINDS = {
     "quick": SMALL,
     "gpt2": replace(
-        SMALL, positions="learned", mlp="gelu_tanh", bias=True, qk_norm=False, tied=True
+        SMALL,
+        positions="learned",
+        mlp="gelu_tanh",
+        bias=True,
+        qk_norm=False,
+        tied=True,
+        token_shift=False,
     ),
-    "llama": replace(SMALL, norm="rms", mlp="swiglu", qk_norm=False, n_kv_heads=2, d_ff=24),
+    "llama": replace(
+        SMALL,
+        norm="rms",
+        mlp="swiglu",
+        qk_norm=False,
+        n_kv_heads=2,
+        d_ff=24,
+        token_shift=False,
+    ),
     "sinusoidal": replace(SMALL, positions="sinusoidal", mlp="gelu"),
 }
 
@@ -206,15 +220,24 @@ def test_with_zero_init_every_block_does_nothing_yet():
     assert not torch.equal(GPT(replace(SMALL, zero_init=False)).blocks[0](x), x)
 
 
+def test_the_shift_adds_a_share_of_the_token_before_and_none_to_the_first():
+    model, plain = (GPT(replace(SMALL, n_layers=1, token_shift=s)) for s in (True, False))
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if k != "shift"})
+    torch.nn.init.constant_(model.shift, 0.5)
+    x = model.embedding.weight[tokens()]  # with zero_init the block adds nothing
+    x = torch.cat([x[:, :1], x[:, 1:] + 0.5 * x[:, :-1]], dim=1)
+    assert_close(model(tokens()), plain.head(plain.norm(x)), atol=1e-6, rtol=0)
+
+
 def test_every_parameter_gets_a_gradient(model):
     model(tokens()).square().sum().backward()
     assert all(p.grad is not None and (p.grad != 0).any() for p in model.parameters())
 
 
-@pytest.mark.parametrize(("kind", "total", "tables"), [("quick", 7504, 640), ("gpt2", 7488, 896)])
+@pytest.mark.parametrize(("kind", "total", "tables"), [("quick", 7520, 640), ("gpt2", 7488, 896)])
 def test_the_number_of_parameters(kind, total, tables):
-    # quick: 2 · 40 · 16, 2 layers of 12 · 16² + 2 · 16, and 16; gpt2: one table of 40, one of 16
-    # positions, 2 layers of 12 · 16² + 13 · 16, and 2 · 16
+    # quick: 2 · 40 · 16, 2 layers of 12 · 16² + 2 · 16, and 2 · 16; gpt2: one table of 40, one of
+    # 16 positions, 2 layers of 12 · 16² + 13 · 16, and 2 · 16
     model = GPT(KINDS[kind])
     assert model.n_parameters() == total
     assert model.n_parameters(embeddings=False) == total - tables

@@ -1,4 +1,4 @@
-"""Recorded experiments: nothing is run twice or lost, and a record is stale once its code changed."""
+"""Recorded experiments: nothing is run twice or lost, and changed code makes a record stale."""
 
 import json
 import shutil
