@@ -105,8 +105,8 @@ GPT_PLAIN = NetworkRecipe(
     mixed_precision=False,
 )
 
-# The older networks read as many tokens as the GPT, under the same schedule, each with the optimizer
-# and learning rate that were best for it in a search.
+# The older networks read as many tokens as the GPT, under the same schedule, each with the
+# optimizer and learning rate that were best for it in a search.
 _OLDER = NetworkRecipe(
     name="",
     shape=MLPConfig,
