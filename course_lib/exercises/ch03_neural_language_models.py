@@ -293,7 +293,7 @@ def clip(
     [array([0.6]), array([[0.8]])]
     """
     norm = math.sqrt(sum(float((g**2).sum()) for g in gradients))
-    scale = longest / norm if norm > longest else 1.0
+    scale = longest / max(norm, longest)
     return [g * scale for g in gradients]
 
 
@@ -571,10 +571,8 @@ def loss_repaired(
     0.8251
     """
     h, total = 0.0, 0.0
-    for start in range(0, len(text) - 1, 3):
-        for token, target in zip(
-            text[start : start + 3], text[start + 1 : start + 4], strict=False
-        ):
+    for start in range(1, len(text), 3):  # the first target of a piece
+        for token, target in pairwise(text[start - 1 : start + 3]):
             h = step(h, token)
             total += cost(h, target)
     return total / (len(text) - 1)
@@ -793,7 +791,7 @@ EXERCISES = [
         },
         hints=(
             "Sum the squares of all numbers of all arrays, then take one root.",
-            "If norm > longest, the factor is longest / norm; else it is 1.",
+            "If the norm is greater than longest, the factor is longest / norm; else it is 1.",
             "[g * factor for g in gradients]",
         ),
     ),
@@ -913,7 +911,7 @@ EXERCISES = [
         hints=(
             "Read the text in one piece first, and compare: the results must be equal.",
             "h = 0.0 stands before the loop over the pieces, and nowhere else.",
-            "A piece of three inputs has the targets text[start + 1 : start + 4].",
+            "A piece of three inputs needs four tokens: the last one is only a target.",
         ),
     ),
 ]

@@ -35,14 +35,14 @@ def plot_symbols(
 
 def plot_gradients(distances: Sequence[int], norms: Mapping[str, Curve]) -> Figure:
     """How much of a gradient arrives, against the steps it was carried back; a line a network."""
-    fig, ax = figure(7, 4)
+    fig, ax = figure(8, 3.8)
     for style, (name, y) in zip(LINES, norms.items(), strict=False):
         ax.plot(distances, y, label=name, **{**style, "marker": None})
     ax.set_yscale("log")
     ax.set_ylim(bottom=1e-12)
     ax.set_xlabel("distance (steps back in the text)")
     ax.set_ylabel("norm of the gradient, relative\nto that at distance 1 (log scale)")
-    ax.legend()
+    fig.legend(loc="outside right upper")
     return fig
 
 

@@ -140,7 +140,7 @@ LSTM_RECIPE = replace(
     name="lstm",
     network=RecurrentLM,
     shape=partial(RecurrentConfig, cell="lstm", d_embedding=64, d_hidden=408),
-    optimizers=partial(adamw, lr=3e-3, weight_decay=0.0),
+    optimizers=partial(muon_and_adamw, muon_lr=0.02, adamw_lr=1e-2),
 )
 
 GRU_RECIPE = replace(
