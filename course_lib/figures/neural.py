@@ -73,7 +73,7 @@ def plot_loss_by_position(losses: Curve, carried: float) -> Figure:
 
 
 def plot_agreement(accuracy: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Figure:
-    """Share of minimal pairs told apart, for each reach; a group of bars a model."""
+    """Share of minimal pairs told apart, by distance; a group of bars for each, a bar a model."""
     fig, ax = figure(7, 3.8)
     width = 0.8 / len(accuracy)
     for i, (colour, (name, shares)) in enumerate(
@@ -85,7 +85,7 @@ def plot_agreement(accuracy: Mapping[str, Mapping[str, float]], labels: Sequence
     ax.annotate("a coin", (0.005, 0.5), xycoords=("axes fraction", "data"), va="bottom")
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlabel("words from the cue to the word that agrees with it")
-    ax.set_ylabel("pairs in which the possible\nword is the likelier one")
+    ax.set_ylabel("pairs told apart")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(0, 1.02)
     ax.legend(loc="lower left", ncols=2, frameon=True)
