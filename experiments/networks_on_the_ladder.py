@@ -2,9 +2,10 @@
 
     course experiment networks-on-the-ladder [--seeds N] [--resume]
 
-Networks of one size (0.8 M parameters), each at its own best learning rate, trained once for equal
-steps of equal tokens and once for two minutes. The whole validation text is scored on the way and
-at the end; the losses of its blocks of 500 characters are kept, for paired comparison.
+Networks of one size (0.8 M parameters), each at its own best learning rate, trained once on equal
+text, as much as the recipe gpt reads, and once for two minutes. The whole validation text is scored
+on the way and at the end; the losses of its blocks of 500 characters are kept, for paired
+comparison.
 
 Each is also mixed with the best counting model of chapter 01: the weight of the mixture is fitted
 on the first half of the validation text, and the mixture scored on the second.
@@ -112,7 +113,7 @@ EXPERIMENT = Experiment(
     "what counting does not?",
     grid=tuple(
         {"recipe": name, **length}
-        for length in ({"steps": 1000}, {"seconds": 120})
+        for length in ({"steps": 750}, {"seconds": 120})
         for name in NETWORKS
     ),
     seeds=3,

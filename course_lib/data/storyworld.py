@@ -704,6 +704,7 @@ class Probe:
     reach: str  # "neighbour", "sentence" (words between) or "story" (a full stop between)
     prefix: Int[np.ndarray, " prefix"]  # one unfinished story
     cue: int  # position in the prefix of the word that decides
+    twin: int  # the token that could stand there and would decide otherwise
     right: int  # a token that may follow the prefix
     wrong: int  # one that may not, but could if the cue were its twin
 
@@ -754,5 +755,7 @@ def agreement_probes(world: StoryWorld, n_stories: int, seed: int) -> list[Probe
                 target, wrong = pair
                 reach = "story" if stop in story[cue:target] else "sentence"
                 reach = "neighbour" if target == cue + 1 else reach
-                probes.append(Probe(kind, reach, story[:target], cue, int(story[target]), wrong))
+                probes.append(
+                    Probe(kind, reach, story[:target], cue, twin, int(story[target]), wrong)
+                )
     return probes

@@ -14,11 +14,17 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from course_lib.evidence import RESULTS
-from course_lib.figures.style import BLUE, GREEN, GREY, INK, ORANGE, figure
+from course_lib.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PINK, figure
 from course_lib.files import write_atomically
 
-COLOURS = {"counting": BLUE, "adaptive": GREEN, "compressor": ORANGE, "guess": GREY}
-MARKERS = {"counting": "o", "adaptive": "D", "compressor": "s", "guess": "v"}
+COLOURS = {
+    "counting": BLUE,
+    "network": PINK,
+    "adaptive": GREEN,
+    "compressor": ORANGE,
+    "guess": GREY,
+}
+MARKERS = {"counting": "o", "network": "^", "adaptive": "D", "compressor": "s", "guess": "v"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Rung:
     """One model on the ladder, scored on the validation plays."""
 
     name: str
-    kind: str  # "guess", "counting", "adaptive" (learns as it reads), "compressor"
+    kind: str  # "guess", "counting", "network", "adaptive" (learns as it reads), "compressor"
     nats: float  # per character
     bits_per_byte: float
     seconds: float  # to fit and to score, on the machine that made the page

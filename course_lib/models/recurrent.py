@@ -237,3 +237,28 @@ class RecurrentLM(nn.Module, ModelInAFolder):
             if name.startswith("bias_ih") and self.config.cell == "lstm":
                 _, forget, _, _ = parameter.data.chunk(4)
                 forget.fill_(1.0)
+
+
+def gradient_by_distance(
+    model: RecurrentLM, texts: Int[Tensor, "batch tokens"], seed: int = 0
+) -> Float[Tensor, " distances"]:
+    """What is left of a gradient k = 1, 2, … steps back, relative to one step back.
+
+    The gradient of a random mixture of the last state's h, by the whole state (h, and an LSTM's c)
+    after each token before the last; its norm, averaged over texts as a geometric mean.
+
+    Bengio et al. (1994), "Learning Long-Term Dependencies with Gradient Descent Is Difficult".
+    """
+    state, states = None, []
+    for token in texts.unbind(dim=1):
+        _, state = model.read(token[:, None], state)
+        for part in state:
+            part.retain_grad()
+        states.append(state)
+    direction = torch.randn(model.config.d_hidden, generator=torch.Generator().manual_seed(seed))
+    (states[-1][0] @ direction).sum().backward()
+    norms = [torch.cat([part.grad for part in state], -1).norm(dim=(0, 2)) for state in states[:-1]]
+    norms = torch.stack(norms).flip(0)  # (distances, batch)
+    mean = norms.clamp(min=1e-40).log().mean(dim=1)
+    model.zero_grad()
+    return (mean - mean[0]).exp()

@@ -232,6 +232,11 @@ def test_agreement_holds_next_door_within_a_sentence_and_across_a_story(world):
         row = world.next_token_distribution(probe.prefix)
         assert row[probe.right] > 0
         assert row[probe.wrong] == 0
+        prefix = probe.prefix.copy()
+        prefix[probe.cue] = probe.twin
+        row = world.next_token_distribution(prefix)
+        assert row[probe.wrong] > 0
+        assert row[probe.right] == 0
     longest = dict.fromkeys(["neighbour", "sentence", "story"], 0)
     for probe in probes:
         longest[probe.reach] = max(longest[probe.reach], probe.distance)

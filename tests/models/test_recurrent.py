@@ -17,6 +17,7 @@ from course_lib.models.recurrent import (
     Recurrent,
     RecurrentConfig,
     RecurrentLM,
+    gradient_by_distance,
 )
 from course_lib.training.objectives import causal_lm_loss
 
@@ -154,3 +155,22 @@ def test_a_folder_of_something_else_is_an_error(tmp_path):
 def test_shapes_that_cannot_be_are_an_error(fields):
     with pytest.raises(CourseError, match="must be a whole number of 1 or more"):
         replace(SMALL, **fields)
+
+
+def test_a_gradient_shrinks_by_the_size_of_u_at_each_step():
+    model = RecurrentLM(RecurrentConfig(11, "rnn", d_embedding=5, d_hidden=8))
+    for parameter in model.parameters():
+        parameter.data.mul_(1e-3)  # so near zero that tanh is a straight line
+    model.layers.weight_hh_l0.data.copy_(0.5 * torch.eye(8))
+    left = gradient_by_distance(model, TOKENS)
+    assert_close(left, 0.5 ** torch.arange(19.0), atol=0, rtol=1e-3)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_an_open_forget_gate_hands_the_gradient_back(fused):
+    model = RecurrentLM(RecurrentConfig(11, "lstm", d_embedding=5, d_hidden=8, fused=fused))
+    model.layers.bias_ih_l0.data[8:16] = 20.0
+    assert gradient_by_distance(model, TOKENS)[18] > 0.1
+    model.layers.bias_ih_l0.data[8:16] = -20.0
+    assert gradient_by_distance(model, TOKENS)[18] < 1e-3
