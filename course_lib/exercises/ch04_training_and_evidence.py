@@ -619,7 +619,7 @@ def expected_best(losses: list[float], k: int) -> float:
     """The mean, over all ways to draw k runs with replacement, of the lowest loss among them.
 
     Of n runs ordered from the worst to the best, the best of k draws is run i (from 0) with
-    probability ((i + 1) / n)^k - (i / n)^k. Dodge et al. (2019), equation 7, for losses.
+    probability ((i + 1) / n)^k - (i / n)^k. Dodge et al. (2019), "Show Your Work".
 
     >>> expected_best([1.0, 2.0], k=1), expected_best([1.0, 2.0], k=2)
     (1.5, 1.25)
@@ -653,9 +653,7 @@ def best_of_the_first_k(losses, k):
 
 def not_subtracted(losses, k):
     n = len(losses)
-    return sum(
-        loss * ((i + 1) / n) ** k for i, loss in enumerate(sorted(losses, reverse=True))
-    )
+    return sum(loss * ((i + 1) / n) ** k for i, loss in enumerate(sorted(losses, reverse=True)))
 
 
 def losses_and_k() -> st.SearchStrategy[tuple[list[float], int]]:
