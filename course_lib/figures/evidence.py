@@ -138,15 +138,18 @@ def plot_coverage(counts: Sequence[int], coverage: Mapping[str, Curve], xlabel: 
     return fig
 
 
-def plot_widths(sizes: Sequence[int], widths: Curve) -> Figure:
-    """The half-width of an interval that takes blocks of each size for independent."""
-    fig, ax = figure(width=6.4)
-    ax.plot(sizes, widths, **LINES[0])
+def plot_widths(sizes: Sequence[int], widths: Mapping[str, Curve]) -> Figure:
+    """Intervals that take blocks of each size for independent, relative to those over characters."""
+    fig, ax = figure()
+    for style, (name, width) in zip(LINES, widths.items(), strict=False):
+        ax.plot(sizes, width, label=name, **style)
+    ax.axhline(1, color=INK, linewidth=1.2, linestyle=":", label="independent characters")
     ax.set(xscale="log", ylim=(0, None))
     ax.set_xticks(sizes, [str(n) for n in sizes])
     ax.minorticks_off()
     ax.set_xlabel("characters in a block (log scale)")
-    ax.set_ylabel("half-width of the interval\n(nats per character)")
+    ax.set_ylabel("width of the interval, relative\nto that over characters")
+    ax.legend(loc="upper left")
     return fig
 
 
@@ -164,14 +167,14 @@ def plot_power(counts: Sequence[int], powers: Mapping[str, Curve]) -> Figure:
     return fig
 
 
-def plot_best_of(tries: Sequence[int], chosen: Curve, fresh: Curve, mean: float) -> Figure:
-    """The best of k runs where it was chosen, and the same run on text not used for choosing."""
+def plot_best_of(tries: Sequence[int], promised: Curve, kept: Curve) -> Figure:
+    """By how much the best of k runs is below the mean: where it was chosen, and elsewhere."""
     fig, ax = figure()
-    ax.plot(tries, chosen, label="where it was chosen", **LINES[0])
-    ax.plot(tries, fresh, label="the same run, on other blocks", **LINES[1])
-    ax.axhline(mean, color=INK, linewidth=1.2, linestyle=":", label="mean of all runs")
+    ax.plot(tries, promised, label="on the blocks it was chosen by", **LINES[0])
+    ax.plot(tries, kept, label="the same run, on other blocks", **LINES[1])
+    ax.axhline(0, color=INK, linewidth=1.2, linestyle=":", label="the recipe's next run")
     ax.set_xlabel("runs to choose from")
-    ax.set_ylabel("mean loss of the chosen run\n(nats per character)")
+    ax.set_ylabel("gain of the chosen run over the mean\n(nats per character)")
     ax.legend()
     return fig
 

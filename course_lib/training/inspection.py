@@ -82,7 +82,7 @@ def range_test(
     def seen(network: nn.Module, batch: Any) -> tuple[Tensor, int]:
         total, scored = objective(network, batch)
         if torch.isfinite(total):
-            losses[made.param_groups[0]["lr"]] = float(total) / scored
+            losses[made.param_groups[0]["lr"]] = float(total.detach()) / scored
         return total, scored
 
     def schedule(progress: float) -> float:
