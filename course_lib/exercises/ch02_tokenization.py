@@ -96,8 +96,8 @@ def count_pairs(words: dict[tuple[str, ...], int]) -> dict[tuple[str, str], int]
     """
     count: Counter[tuple[str, str]] = Counter()
     for word, times in words.items():
-        for pair in pairwise(word):
-            count[pair] += times
+        for i in range(len(word) - 1):
+            count[word[i], word[i + 1]] += times
     return dict(count)
 
 
@@ -631,15 +631,17 @@ def texts_and_probs(draw):
 # 02.9 ------------------------------------------------------------------ the best segmentation
 
 
-def best_segmentation(text: str, probs: dict[str, float]) -> list[str]:
+def best_segmentation(text: str, probs: dict[str, float]) -> tuple[float, list[str]]:
     """The likeliest way to cut a text into tokens that are drawn on their own.
 
-    Every character of the text is a token. The empty text has no tokens.
+    Returns the logarithm of its probability, and its tokens. Every character of the text is a
+    token. The empty text has no tokens and probability 1.
 
-    >>> best_segmentation("aab", {"a": 0.5, "b": 0.2, "ab": 0.2, "aab": 0.04})
-    ['a', 'ab']
+    >>> log_prob, tokens = best_segmentation("aab", {"a": 0.5, "b": 0.2, "ab": 0.2, "aab": 0.04})
+    >>> round(math.exp(log_prob), 6), tokens
+    (0.1, ['a', 'ab'])
     """
-    best: list[tuple[float, list[str]]] = [(0.0, [])]  # of text[:end]: log-probability, tokens
+    best: list[tuple[float, list[str]]] = [(0.0, [])]  # of text[:end]
     for end in range(1, len(text) + 1):
         candidates = []
         for start in range(end):
@@ -648,7 +650,11 @@ def best_segmentation(text: str, probs: dict[str, float]) -> list[str]:
                 log_prob, tokens = best[start]
                 candidates.append((log_prob + math.log(probs[token]), [*tokens, token]))
         best.append(max(candidates))
-    return best[-1][1]
+    return best[-1]
+
+
+def with_log_prob(tokens, probs):
+    return sum(math.log(probs[token]) for token in tokens), tokens
 
 
 def greedy_from_the_left(text, probs):
@@ -657,7 +663,7 @@ def greedy_from_the_left(text, probs):
         end = max(e for e in range(start + 1, len(text) + 1) if text[start:e] in probs)
         tokens.append(text[start:end])
         start = end
-    return tokens
+    return with_log_prob(tokens, probs)
 
 
 def likeliest_token_each_time(text, probs):
@@ -667,7 +673,7 @@ def likeliest_token_each_time(text, probs):
         end = max(ends, key=lambda e: probs[text[start:e]])
         tokens.append(text[start:end])
         start = end
-    return tokens
+    return with_log_prob(tokens, probs)
 
 
 def segmented_with(text, probs, value, better):
@@ -680,7 +686,7 @@ def segmented_with(text, probs, value, better):
             if text[start:end] in probs
         ]
         best.append(better(ways))
-    return best[-1][1]
+    return with_log_prob(best[-1][1], probs)
 
 
 def fewest_tokens(text, probs):
@@ -693,6 +699,11 @@ def probabilities_added(text, probs):
 
 def least_likely(text, probs):
     return segmented_with(text, probs, math.log, min)
+
+
+def in_bits(text, probs):
+    log_prob, tokens = best_segmentation(text, probs)
+    return log_prob / math.log(2), tokens
 
 
 # Not aa or bb: with these, aaa could be cut as aa a and as a aa, equally likely.
@@ -1012,6 +1023,7 @@ EXERCISES = [
             fewest_tokens: "The fewest tokens need not be the likeliest.",
             probabilities_added: "Probabilities of independent tokens multiply: add their "
             "logarithms.",
+            in_bits: "The tokens are right; the logarithm should be the natural one, math.log.",
             least_likely: "You take the least likely way: the logarithms are negative, the best is "
             "the largest.",
         },

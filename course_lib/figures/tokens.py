@@ -48,6 +48,7 @@ def plot_two_languages(
     ax.set_xticks(x, tokenizers)
     ax.set_ylabel(unit)
     ax.set_ylim(top=1.15 * max(*english, *chinese))
+    ax.set_axisbelow(True)
     ax.grid(axis="x", visible=False)
     ax.legend()
     return fig
@@ -85,10 +86,12 @@ def plot_vocabulary_size(
     return fig
 
 
-def plot_segmentations(ways: Sequence[str], shares: Curve) -> Figure:
-    """Share of a text's probability that each way to cut it has, on a logarithmic axis."""
+def plot_segmentations(ways: Sequence[str], shares: Curve, own: int) -> Figure:
+    """Share of a string's probability that each way to cut it has; `own` is the tokenizer's."""
     fig, ax = figure(width=7.2, height=0.9 + 0.34 * len(ways))
-    ax.barh(ways, shares, color=[BLUE, *[GREY] * (len(ways) - 1)], height=0.65)
+    colours = [BLUE if i == own else GREY for i in range(len(ways))]
+    ax.barh(ways, shares, color=colours, height=0.65)
+    ax.set_axisbelow(True)
     for i, share in enumerate(shares):
         ax.annotate(
             f"{share:.2g}", (share, i), xytext=(4, 0), textcoords="offset points", va="center"
