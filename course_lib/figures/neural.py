@@ -82,13 +82,21 @@ def plot_agreement(accuracy: Mapping[str, Mapping[str, float]], labels: Sequence
         x = np.arange(len(labels)) + (i - (len(accuracy) - 1) / 2) * width
         ax.bar(x, [shares[label] for label in labels], width * 0.92, color=colour, label=name)
     ax.axhline(0.5, color=INK, linestyle=":", linewidth=1)
-    ax.annotate("a coin", (0.005, 0.5), xycoords=("axes fraction", "data"), va="bottom")
+    ax.annotate(
+        "a coin",
+        (1, 0.5),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+    )
+    ax.grid(visible=False)
     ax.set_xticks(range(len(labels)), labels)
     ax.set_xlabel("words from the cue to the word that agrees with it")
     ax.set_ylabel("pairs told apart")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(0, 1.02)
-    ax.legend(loc="lower left", ncols=2, frameon=True)
+    fig.legend(loc="outside upper center", ncols=len(accuracy))
     return fig
 
 
