@@ -139,7 +139,7 @@ def plot_coverage(counts: Sequence[int], coverage: Mapping[str, Curve], xlabel: 
 
 
 def plot_widths(sizes: Sequence[int], widths: Mapping[str, Curve]) -> Figure:
-    """Intervals that take blocks of each size for independent, relative to those over characters."""
+    """Intervals over blocks of each size, relative to those that take characters as independent."""
     fig, ax = figure()
     for style, (name, width) in zip(LINES, widths.items(), strict=False):
         ax.plot(sizes, width, label=name, **style)
