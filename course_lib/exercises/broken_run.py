@@ -25,10 +25,10 @@ class Run:
             raise ValueError(f"no fault is called {fault!r}; there are {', '.join(FAULTS)}")
         rng = np.random.default_rng([seed, 4])
         self.vocab_size = V = int(rng.integers(4, 9))
-        follows = rng.dirichlet(np.full(V, 0.7), size=V)
+        follows = rng.dirichlet(np.full(V, 0.7), size=V).cumsum(axis=1)
         text = [0]
-        for _ in range(120):
-            text.append(int(rng.choice(V, p=follows[text[-1]])))
+        for chance in rng.random(120):
+            text.append(min(int(follows[text[-1]].searchsorted(chance)), V - 1))
         self._batch, self._validation = _pairs(text[:61], V), _pairs(text[60:], V)
         self._fault, self._rng = fault, rng
         self._weights = 0.05 * rng.normal(size=(V, V))
@@ -57,11 +57,12 @@ class Run:
     def overfit(self) -> float:
         """The loss of the first batch after 100 steps on it alone, dropout off."""
         weights, kept = self._weights.copy(), np.zeros_like(self._weights)
+        seen = self._seen()
         for _ in range(STEPS):
-            gradient = _gradient(weights, self._seen())
+            gradient = _gradient(weights, seen)
             kept = kept + gradient if self._fault == "kept gradients" else gradient
             weights -= self._rate * kept
-        return _loss(weights, self._seen())
+        return _loss(weights, seen)
 
     def floor(self) -> float:
         """The lowest loss that any bigram table has on the first batch: its own frequencies'."""

@@ -149,7 +149,7 @@ def gradients_and_norm(draw):
 # 04.3 -------------------------------------------------------------------------- find the fault
 
 
-def diagnose(run: Run) -> str:
+def diagnose(run: "Run") -> str:
     """Which fault a training run has, by the procedure; "nothing" where it has none.
 
     The checks in their order: the initial loss is more than half a nat above ln V ("start"); two
@@ -606,10 +606,13 @@ def two_sets_of_sentences(draw):
     def sentence():
         return draw(sign) + " ".join(draw(st.lists(word, max_size=2))) + draw(sign)
 
-    return (
-        [sentence() for _ in range(draw(st.integers(0, 4)))],
-        [sentence() for _ in range(draw(st.integers(0, 4)))],
-    )
+    train = [sentence() for _ in range(draw(st.integers(0, 4)))]
+    vary = st.sampled_from([str, str.upper, str.lower, "{}.".format, " {}".format])
+    test = [
+        draw(vary)(draw(st.sampled_from(train))) if train and draw(st.booleans()) else sentence()
+        for _ in range(draw(st.integers(0, 4)))
+    ]
+    return train, test
 
 
 # 04.10 ---------------------------------------------------------------------- the winner's curse
@@ -731,7 +734,7 @@ EXERCISES = [
         adapter=on_a_run,
         inputs=st.tuples(st.sampled_from(["nothing", *FAULTS]), st.integers(0, 999)),
         without=LIBRARY,
-        n_inputs=120,
+        n_inputs=100,
         mistakes={
             rate_before_gradients: "A run that keeps its gradients does not fit its batch either: "
             "look at the gradients before you blame the learning rate.",

@@ -21,12 +21,12 @@ def plot_alarms(
         for column, alarm in enumerate(sounded):
             face = ORANGE if alarm else "none"
             ax.plot(column, row, "o", ms=12, mfc=face, mec=ORANGE if alarm else GREY, mew=1)
-        ax.text(len(checks) - 0.1, row, losses[row], va="center", ha="center")
-    ax.text(len(checks) - 0.1, -0.85, "reported\nloss (nats)", ha="center", va="bottom")
+        ax.text(len(checks) + 0.15, row, losses[row], va="center", ha="center")
+    ax.text(len(checks) + 0.15, -0.85, "reported\nloss (nats)", ha="center", va="bottom")
     ax.set_xticks(range(len(checks)), checks, fontsize=9.5)
     ax.set_yticks(range(len(faults)), faults)
     ax.xaxis.tick_top()
-    ax.set(xlim=(-0.6, len(checks) + 0.5), ylim=(len(faults) - 0.4, -0.6))
+    ax.set(xlim=(-0.6, len(checks) + 0.7), ylim=(len(faults) - 0.4, -0.6))
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -58,6 +58,8 @@ def plot_sweep(
         for column in grid.T:
             ax.plot(rates, column, ".", color=style["color"], alpha=0.5, ms=4)
     ax.set(xscale="log")
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.minorticks_off()
     ax.set_xlabel(xlabel)
     ax.set_ylabel("validation loss (nats per character)")
     ax.legend()
@@ -76,9 +78,7 @@ def plot_two_losses(steps: Curve, train: Curve, validation: Curve, best: int) ->
     return fig
 
 
-def plot_differences(
-    names: Sequence[str], intervals: Sequence[Interval], xlabel: str, zero: str = ""
-) -> Figure:
+def plot_differences(names: Sequence[str], intervals: Sequence[Interval], xlabel: str) -> Figure:
     """Differences with their intervals, one a row; hollow where the interval holds zero."""
     fig, ax = figure(height=1.1 + 0.42 * len(names))
     for row, (middle, low, high) in enumerate(intervals):
@@ -91,8 +91,6 @@ def plot_differences(
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel(xlabel)
     ax.grid(axis="y", visible=False)
-    if zero:
-        ax.annotate(zero, (0, -0.45), xytext=(4, 0), textcoords="offset points", fontsize=9)
     return fig
 
 
@@ -133,13 +131,13 @@ def plot_coverage(counts: Sequence[int], coverage: Mapping[str, Curve], xlabel: 
     ax.minorticks_off()
     ax.set_xlabel(xlabel)
     ax.set_ylabel("share of intervals\nthat hold the truth")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend(loc="lower right")
     return fig
 
 
 def plot_widths(sizes: Sequence[int], widths: Mapping[str, Curve]) -> Figure:
-    """Intervals that take blocks of each size for independent, relative to those over characters."""
+    """Intervals over blocks of each size, relative to those that take characters as independent."""
     fig, ax = figure()
     for style, (name, width) in zip(LINES, widths.items(), strict=False):
         ax.plot(sizes, width, label=name, **style)
@@ -163,7 +161,7 @@ def plot_power(counts: Sequence[int], powers: Mapping[str, Curve]) -> Figure:
     ax.set_xlabel("runs of each recipe")
     ax.set_ylabel("probability to find\nthe difference")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return fig
 
 
@@ -174,8 +172,8 @@ def plot_best_of(tries: Sequence[int], promised: Curve, kept: Curve) -> Figure:
     ax.plot(tries, kept, label="the same run, on other blocks", **LINES[1])
     ax.axhline(0, color=INK, linewidth=1.2, linestyle=":", label="the recipe's next run")
     ax.set_xlabel("runs to choose from")
-    ax.set_ylabel("gain of the chosen run over the mean\n(nats per character)")
-    ax.legend()
+    ax.set_ylabel("gain of the chosen run over the\nmean (nats per character)")
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1))
     return fig
 
 
