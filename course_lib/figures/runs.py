@@ -31,6 +31,7 @@ def plot_runs(methods: Mapping[str, Sequence[Curve]], levels: Mapping[str, float
         for dash, (name, level) in zip("-:", levels.items(), strict=False):
             _level(ax, level, name if by == "steps" else "", dash)
         ax.set_xlabel(label)
+    both[0].margins(y=0.12)  # for the names below the levels
     both[0].set_ylabel("validation loss (nats per character)")
     fig.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(methods))
     return fig
@@ -42,9 +43,10 @@ def _level(ax: Axes, level: float, name: str, dash: str) -> None:
         name,
         (1, level),
         xycoords=("axes fraction", "data"),
-        xytext=(-3, 3),
+        xytext=(-3, -3),
         textcoords="offset points",
         ha="right",
+        va="top",
         fontsize=9,
         bbox={"facecolor": PLATE, "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
     )
