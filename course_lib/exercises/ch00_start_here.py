@@ -512,7 +512,14 @@ def train_repaired(
 
 
 def train_with_bugs(vocab_size, training, held_out, steps):
-    return only_the_text_mended(vocab_size, training, training, steps)
+    table = torch.zeros(vocab_size, vocab_size, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([table], lr=1.0)
+    for _ in range(steps):
+        loss = F.cross_entropy(table[training[:-1]], training[1:])
+        optimizer.step()
+        loss.backward()
+    with torch.no_grad():
+        return F.cross_entropy(table[training[:-1]], training[1:]).item()
 
 
 def gradients_still_pile_up(vocab_size, training, held_out, steps):

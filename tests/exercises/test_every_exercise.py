@@ -22,10 +22,17 @@ MISTAKES = [
 ]
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 
+ON_THE_LIMIT = "no run's loss is the limit itself, to the last bit"
+
 # Mutants that do the same as their reference on every possible input, and why.
 EQUIVALENT = {
     "em_step: share = came_from / came_from.sum(axis=1, keepdims=True) → "
     "share = came_from / came_from.sum(axis=-1, keepdims=True)": "two axes: the last is axis 1",
+    "diagnose: if run.initial_loss() > math.log(run.vocab_size) + 0.5: → "
+    "if run.initial_loss() >= math.log(run.vocab_size) + 0.5:": ON_THE_LIMIT,
+    "diagnose: if fitted < floor: → if fitted <= floor:": ON_THE_LIMIT,
+    "diagnose: return 'rate' if fitted > floor + 0.1 else 'nothing' → "
+    "return 'rate' if fitted >= floor + 0.1 else 'nothing'": ON_THE_LIMIT,
 }
 
 
