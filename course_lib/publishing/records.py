@@ -12,7 +12,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,20 +78,20 @@ def perform(
     fresh = [row for row in earlier if resume and row["code"] == stamp]
     finished = {_key(row["setting"], row["seed"]): row for row in fresh}
 
-    rows = []
     grid = [(setting, seed) for seed in range(experiment.seeds) for setting in experiment.grid]
+    write_atomically(kept_in, _lines(finished.values()))
     for i, (setting, seed) in enumerate(grid, 1):
-        row = finished.get(_key(setting, seed))
+        key = _key(setting, seed)
         said = f"run {i} of {len(grid)}: {_words(setting)}, seed {seed}"
-        if row is None:
-            say(said)
-            row = _run(experiment, setting, seed, folder, stamp)
-            say(f"  {row['seconds']:.0f} s")
-        else:
+        if key in finished:
             say(f"{said}: kept")
-        rows.append(row)
-        write_atomically(kept_in, _lines(rows))
+            continue
+        say(said)
+        finished[key] = _run(experiment, setting, seed, folder, stamp)
+        say(f"  {finished[key]['seconds']:.0f} s")
+        write_atomically(kept_in, _lines(finished.values()))
 
+    rows = [finished[_key(setting, seed)] for setting, seed in grid]
     if len(recorded) > len(rows):
         say(f"the record holds more runs and is left as it is; yours are in {kept_in}")
         return rows
@@ -216,7 +216,7 @@ def _words(setting: Setting) -> str:
     return ", ".join(f"{key} {value}" for key, value in setting.items())
 
 
-def _lines(rows: list[Row]) -> str:
+def _lines(rows: Iterable[Row]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

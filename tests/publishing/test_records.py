@@ -113,6 +113,21 @@ def test_a_killed_grid_goes_on_from_the_run_it_was_in(clone):
     assert [r["results"] for r in load_record(NAME)] == [r["results"] for r in resumed]
 
 
+def test_a_grid_that_goes_on_never_keeps_fewer_runs_than_it_found(clone):
+    do(clone)
+    record = record_file(clone, NAME)
+    kept_in = clone / "experiments" / "unfinished" / NAME / "runs.jsonl"
+    kept_in.parent.mkdir(parents=True)
+    kept_in.write_text("".join(record.read_text().splitlines(keepends=True)[1:]))  # all but one
+    record.unlink()
+    found = find(clone, NAME)
+    seen = []
+    perform(clone, found, resume=True, say=lambda line: seen.append(len(read_rows(kept_in))))
+    assert min(seen) == 3
+    assert len(ran(clone)) == 5
+    assert len(load_record(NAME)) == 4
+
+
 def test_more_seeds_keep_the_runs_that_are_there_and_fewer_leave_the_record(clone):
     do(clone)
     assert len(do(clone, seeds=3, resume=True)) == 6
