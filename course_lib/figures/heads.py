@@ -26,7 +26,8 @@ class HeadExplorer:
         self.heads = {name: np.round(weights, 2) for name, weights in heads.items()}
 
     def _repr_html_(self) -> str:
-        name = f"heads-{hashlib.sha256(repr(self).encode()).hexdigest()[:8]}"
+        shown = [self.tokens, self.start, {k: w.tolist() for k, w in self.heads.items()}]
+        name = f"heads-{hashlib.sha256(repr(shown).encode()).hexdigest()[:8]}"
         choices, panels, rules = [], [], []
         for i, token in enumerate(self.tokens):
             checked = " checked" if i == self.start else ""
