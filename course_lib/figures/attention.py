@@ -135,7 +135,7 @@ def plot_costs(
         ax.set_yscale("log")
         ax.set_xlabel("length of the text (tokens, log scale)")
     axes[0].set_ylabel("kept for the backward pass\n(megabytes, log scale)")
-    axes[1].set_ylabel("forwards and backwards\n(milliseconds, log scale)")
+    axes[1].set_ylabel("processor time, both ways\n(milliseconds, log scale)")
     axes[0].legend()
     return fig
 
