@@ -32,8 +32,9 @@ class HeadExplorer:
         for i, token in enumerate(self.tokens):
             checked = " checked" if i == self.start else ""
             id_ = f"{name}-{i}"
-            choices.append(f'<input type="radio" name="{name}" id="{id_}"{checked}>')
-            choices.append(f'<label for="{id_}">{html.escape(token)}</label>')
+            button = f'<input type="radio" name="{name}" id="{id_}"{checked}>'
+            label = f'<label for="{id_}">{html.escape(token)}</label>'
+            choices.append(f"<span class='choice'>{button}{label}</span> ")
             panels.append(self._panel(i))
             rules.append(
                 f"#{name}:has(#{id_}:checked) .panel:nth-of-type({i + 1}){{display:block}}"
@@ -67,14 +68,16 @@ class HeadExplorer:
 
 # Colours are those of the page around it, so that light and dark need no rules of their own.
 _STYLE = (
+    ".course-heads{font-size:.85em}"
     ".course-heads fieldset{border:1px solid;border-radius:.4em;padding:.3em .8em}"
     ".course-heads legend{font-weight:600;font-size:1em;width:auto;padding:0 .3em}"
     ".course-heads input{margin:0 .2em 0 0}"
     ".course-heads label{margin:0 .9em 0 0;cursor:pointer}"
+    ".course-heads .choice{white-space:nowrap}"
     ".course-heads .panel{display:none}"
     ".course-heads .panel p{margin:.8em 0 0;font-weight:600}"
-    ".course-heads .keys{display:flex;flex-wrap:wrap;gap:.2em .7em;align-items:flex-end}"
+    ".course-heads .keys{display:flex;flex-wrap:wrap;gap:.2em .45em;align-items:flex-end}"
     ".course-heads .key{display:flex;flex-direction:column;align-items:center;"
-    "justify-content:flex-end;min-height:4.6em}"
+    "justify-content:flex-end;min-height:4.9em}"
     ".course-heads .bar{width:1.4em;background:currentColor}"
 )
