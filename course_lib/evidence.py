@@ -8,6 +8,7 @@ one page to the next through `results.json`, which only `course refresh` writes.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -58,7 +59,7 @@ def strict() -> bool:
 
 @dataclass(frozen=True)
 class Comparison:
-    """a − b with its paired bootstrap interval, and what that says of a: win, tie or loss."""
+    """a − b with its paired interval, and what that says of a: win, tie or loss."""
 
     difference: float
     low: float
@@ -91,15 +92,18 @@ def compare(
     resamples: int = 4000,
     seed: int = 0,
 ) -> Comparison:
-    """The mean of a − b over items scored by both, with a percentile bootstrap interval.
+    """The mean of a − b over items scored by both, with the interval that 95 % of such hold it in.
 
     `a` and `b` hold one score an item (a block's loss, an example's 0/1), or one row of them a
-    seed. Items are drawn in pairs: the hard block is hard for both, and pairing takes that common
-    part out of the interval. Seeds are drawn for each method on its own, so that the interval also
-    covers another run's luck.
+    seed. Items are drawn with replacement, in pairs: the hard block is hard for both, and pairing
+    takes that common part out of the interval (the percentile bootstrap; Efron & Tibshirani 1993,
+    chapter 13). Seeds are few, and resampling few numbers gives too narrow an interval; so each
+    method's mean over seeds is moved by Student's t · s / √seeds, where s is the spread of its
+    runs. Where a row of `a` and the same row of `b` belong together (one network, alone and in a
+    mixture), compare their difference with zeros.
 
     Raises CourseError when the two were not scored on the same number of items, or on fewer than
-    two, or a score is not finite. Efron & Tibshirani (1993), chapter 13.
+    two, or a score is not finite.
     """
     A, B = np.atleast_2d(np.asarray(a, float)), np.atleast_2d(np.asarray(b, float))
     if A.shape[1] != B.shape[1]:
@@ -115,12 +119,9 @@ def compare(
         )
     rng = np.random.default_rng(seed)
     (S_a, n), (S_b, _) = A.shape, B.shape
-    differences = np.empty(resamples)
-    for r in range(resamples):
-        items = rng.integers(n, size=n)  # the same items for both
-        mean_a = A[rng.integers(S_a, size=S_a)].mean(0) if S_a > 1 else A[0]
-        mean_b = B[rng.integers(S_b, size=S_b)].mean(0) if S_b > 1 else B[0]
-        differences[r] = (mean_a - mean_b)[items].mean()
+    d = A.mean(0) - B.mean(0)  # (n,): the same items for both
+    differences = np.array([d[rng.integers(n, size=n)].mean() for _ in range(resamples)])
+    differences += _another_runs_luck(A, resamples, rng) - _another_runs_luck(B, resamples, rng)
     tail = (1 - confidence) / 2
     low, high = np.quantile(differences, [tail, 1 - tail])
     better = high < 0 if lower_is_better else low > 0
@@ -135,6 +136,17 @@ def compare(
         seeds=(S_a, S_b),
         confidence=confidence,
     )
+
+
+def _another_runs_luck(
+    scores: Float[np.ndarray, "seeds items"], draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, " draws"]:
+    """How far the mean over all possible seeds may lie from the mean over these."""
+    n_seeds = len(scores)
+    if n_seeds == 1:
+        return np.zeros(draws)
+    standard_error = scores.mean(1).std(ddof=1) / math.sqrt(n_seeds)
+    return standard_error * rng.standard_t(n_seeds - 1, size=draws)
 
 
 # -------------------------------------------------------------------------------------- predict

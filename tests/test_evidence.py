@@ -82,6 +82,25 @@ def test_lucky_seeds_widen_the_interval():
     assert across.seeds == (5, 1)
 
 
+@pytest.mark.parametrize(("seeds_a", "seeds_b"), [(3, 1), (5, 5), (3, 10)])
+def test_the_interval_keeps_its_word_with_few_seeds(seeds_a, seeds_b):
+    rng, covered, trials = np.random.default_rng(5), 0, 300
+    for trial in range(trials):
+        blocks = rng.normal(0, 0.05, 200)
+        a, b = (
+            0.1 * first
+            + blocks
+            + rng.normal(0, 0.02, (seeds, 1))
+            + rng.normal(0, 0.01, (seeds, 200))
+            for first, seeds in ((1, seeds_a), (0, seeds_b))
+        )
+        if seeds_b == 1:
+            b = blocks[None]  # no seeds: counting gives the same every time
+        found = compare(a, b, resamples=400, seed=trial)
+        covered += found.low <= 0.1 <= found.high
+    assert 0.92 <= covered / trials <= 0.995
+
+
 @given(st.floats(-3, 3), st.integers(2, 40))
 @settings(deadline=None, max_examples=25)
 def test_compare_is_antisymmetric_in_its_difference(shift, n):
