@@ -257,7 +257,9 @@ def beam_search(
     total = torch.zeros(1)  # log-probability of each beam
     new, texts = prompt[None], torch.zeros(1, 0, dtype=torch.long)
     for _ in range(length):
-        log_probs = model.read(new.to(model.head.weight.device), cache).float().cpu().log_softmax(-1)
+        log_probs = (
+            model.read(new.to(model.head.weight.device), cache).float().cpu().log_softmax(-1)
+        )
         beams, vocab = log_probs.shape
         total, best = (total[:, None] + log_probs).flatten().topk(min(n_beams, beams * vocab))
         rows, tokens = best // vocab, best % vocab
@@ -265,4 +267,3 @@ def beam_search(
         cache.keep(rows)
         new = tokens[:, None]
     return [Beam(tuple(t), p) for t, p in zip(texts.tolist(), total.tolist(), strict=True)]
-
