@@ -49,8 +49,8 @@ class KVCache:
     """What a GPT keeps of the tokens it has read: a `LayerCache` for each layer.
 
     `GPT.new_cache` makes one that fits. Each entry costs 2 · n_layers · n_kv_heads · d_head numbers
-    a token and text (the 2: keys and values). Pope et al. (2022), "Efficiently Scaling Transformer
-    Inference", section 2; Shazeer (2019), "Fast Transformer Decoding", on why few heads help.
+    a token and text (the 2: keys and values). Shazeer (2019), "Fast Transformer Decoding: One
+    Write-Head is All You Need", on why few heads help.
     """
 
     def __init__(
