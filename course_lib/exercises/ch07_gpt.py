@@ -142,7 +142,7 @@ def nucleus(z: Float[np.ndarray, " vocab"], T: float, p: float) -> Float[np.ndar
     >>> nucleus(np.log(np.array([0.5, 0.3, 0.2])), 1.0, 0.6).round(3)
     array([0.625, 0.375, 0.   ])
     """
-    e = np.exp((z - z.max()) / T)
+    e = np.exp(z / T)
     probs = e / e.sum()
     kept, total = np.zeros(len(z)), 0.0
     for token in np.argsort(-probs):
@@ -268,7 +268,7 @@ def penalise(
     array([ 1., -4.,  1.])
     """
     result = z.copy()
-    for token in set(history):
+    for token in history:
         result[token] = z[token] / theta if z[token] > 0 else z[token] * theta
     return result
 
@@ -312,7 +312,7 @@ def log_theta_subtracted(z, history, theta):
 def logits_and_history(draw):
     z = draw(st.lists(st.integers(-4, 4), min_size=2, max_size=5))
     history = draw(st.lists(st.integers(0, len(z) - 1), min_size=0, max_size=4))
-    return np.array(z, float), history, draw(st.sampled_from([1.25, 1.5, 3.0]))
+    return np.array(z) / 2, history, draw(st.sampled_from([1.25, 1.5, 3.0]))
 
 
 # 07.6 --------------------------------------------------------------------------------- beam search
@@ -328,11 +328,15 @@ def beam(
 
     Keep the `n_beams` likeliest beginnings after each token. `next_token_probs(tokens)` gives the
     distribution after these tokens.
+
+    >>> rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.0, 0.9], [0.6, 0.4, 0.0]])
+    >>> beam(lambda tokens: rows[tokens[-1]], [2], 2, 1), beam(lambda t: rows[t[-1]], [2], 2, 2)
+    ([0, 0], [1, 2])
     """
     beams = [(0.0, [])]
     for _ in range(length):
         longer = [
-            (total + math.log(prob), text + [token])
+            (total + math.log(prob), [*text, token])
             for total, text in beams
             for token, prob in enumerate(next_token_probs(prompt + text))
             if prob > 0
@@ -341,14 +345,13 @@ def beam(
     return beams[0][1]
 
 
-def _beam(score, next_token_probs, prompt, length, n_beams, per_beam=None, pick=0):
+def _beam(score, next_token_probs, prompt, length, n_beams, pick=0):
     beams = [(0.0, [])]
     for _ in range(length):
         longer = []
         for total, text in beams:
             probs = next_token_probs(prompt + text)
-            grown = [(score(total, q), [*text, t]) for t, q in enumerate(probs) if q > 0]
-            longer += sorted(grown, key=lambda b: -b[0])[:per_beam]
+            longer += [(score(total, q), [*text, t]) for t, q in enumerate(probs) if q > 0]
         beams = sorted(longer, key=lambda b: -b[0])[:n_beams]
     return beams[pick][1]
 
@@ -369,18 +372,14 @@ def worst_beam_returned(next_token_probs, prompt, length, n_beams):
     return _beam(lambda t, q: t + math.log(q), next_token_probs, prompt, length, n_beams, pick=-1)
 
 
-def one_child_a_beam(next_token_probs, prompt, length, n_beams):
-    first = next_token_probs(prompt)
-    beams = [(math.log(q), [t]) for t, q in enumerate(first) if q > 0]
-    beams = sorted(beams, key=lambda b: -b[0])[:n_beams]
-    for _ in range(length - 1):
-        grown = []
-        for total, text in beams:
-            probs = next_token_probs(prompt + text)
-            t = int(probs.argmax())
-            grown.append((total + math.log(probs[t]), [*text, t]))
-        beams = grown
-    return max(beams, key=lambda b: b[0])[1] if length else []
+def asked_with_the_best_beams_text(next_token_probs, prompt, length, n_beams):
+    """What a cache does whose rows were not put in the order of the beams."""
+    beams = [(0.0, [])]
+    for _ in range(length):
+        probs = next_token_probs(prompt + beams[0][1])
+        grown = [(p + math.log(q), [*x, t]) for p, x in beams for t, q in enumerate(probs) if q > 0]
+        beams = sorted(grown, key=lambda b: -b[0])[:n_beams]
+    return beams[0][1]
 
 
 def prompt_in_the_answer(next_token_probs, prompt, length, n_beams):
@@ -390,8 +389,11 @@ def prompt_in_the_answer(next_token_probs, prompt, length, n_beams):
 @st.composite
 def tables_to_search(draw):
     vocab = draw(st.integers(3, 4))
-    rows = [draw(st.permutations([1, 4, 7, 11, 2][:vocab])) for _ in range(vocab)]
-    options = {"length": draw(st.integers(1, 4)), "n_beams": draw(st.integers(1, 3))}
+    primes = st.sampled_from([0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59])
+    table = st.lists(primes, min_size=vocab**2, max_size=vocab**2, unique=True)
+    rows = np.array(draw(table)).reshape(vocab, vocab).tolist()
+    # at most two tokens: with more, two texts can use the same transitions and tie
+    options = {"length": draw(st.integers(1, 2)), "n_beams": draw(st.integers(1, 3))}
     return rows, [draw(st.integers(0, vocab - 1))], options
 
 
@@ -408,6 +410,9 @@ def embed_after(
 
     Row w of W is the vector of token w, row i of P that of position i; the first token of a text
     stands at position 0.
+
+    >>> embed_after(np.array([1]), 2, np.array([[0.0], [5.0]]), np.array([[1.0], [2.0], [3.0]]))
+    array([[8.]])
     """
     positions = np.arange(past_length, past_length + len(tokens))
     return W[tokens] + P[positions]
@@ -442,7 +447,7 @@ def tokens_after_a_cache(draw):
     return np.array(tokens), draw(st.integers(0, 4)), draw(matrices(4, 2)), P
 
 
-# 07.8 ------------------------------------------------------------------------ attention with a cache
+# 07.8 ---------------------------------------------------------------------- attention with a cache
 
 
 def attend_after(
@@ -458,15 +463,19 @@ def attend_after(
 
     New token i may look at all cached tokens and at new tokens 0 … i: softmax(q Kᵀ / √d) V. The
     cache keeps the order of the text.
+
+    >>> one, two = np.ones((1, 1)), np.full((1, 1), 2.0)
+    >>> out, K, V = attend_after(np.zeros((1, 1)), one, two, one, np.zeros((1, 1)))
+    >>> out, V.ravel()
+    (array([[1.]]), array([0., 2.]))
     """
     K, V = np.concatenate([K, k]), np.concatenate([V, v])
     scores = q @ K.T / math.sqrt(q.shape[1])
     past = len(K) - len(q)
     allowed = np.arange(len(K))[None, :] <= past + np.arange(len(q))[:, None]
     scores = np.where(allowed, scores, -np.inf)
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    return weights @ V, K, V
+    weights = np.exp(scores)
+    return weights / weights.sum(axis=1, keepdims=True) @ V, K, V
 
 
 def _attend(q, K, V, allowed, scale=None):
@@ -534,6 +543,11 @@ def grouped_heads(
 
     There may be fewer heads of keys and values: neighbouring query heads share one. Each head is
     softmax(q kᵀ / √d_head) v, without a mask.
+
+    >>> x, one = np.array([[0.0], [2.0]]), np.ones((1, 1))
+    >>> grouped_heads(x, np.array([[0.0, 1.0]]), one, one, 1).round(3)
+    array([[1.   , 1.   ],
+           [1.   , 1.964]])
     """
     Q, K, V = x @ W_q, x @ W_k, x @ W_v
     n_heads, n_kv_heads = Q.shape[1] // d_head, K.shape[1] // d_head
@@ -544,7 +558,7 @@ def grouped_heads(
         k = K[:, shared * d_head : (shared + 1) * d_head]
         v = V[:, shared * d_head : (shared + 1) * d_head]
         scores = q @ k.T / math.sqrt(d_head)
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        weights = np.exp(scores)
         outputs.append(weights / weights.sum(axis=1, keepdims=True) @ v)
     return np.concatenate(outputs, axis=1)
 
@@ -563,11 +577,14 @@ def shared_in_turns(x, W_q, W_k, W_v, d_head):
 
 
 def projected_twice(x, W_q, W_k, W_v, d_head):
-    Q, K, V = x @ W_q, x @ W_k, x @ W_v
-    if Q.shape[1] != len(W_q):
-        return Q
-    kv = K.shape[1]
-    return _grouped(Q @ W_q, K @ W_k[:kv], V @ W_v[:kv], d_head)
+    """Each product goes through its matrix once more, as far as the widths fit."""
+
+    def again(y, W):
+        n = min(y.shape[1], len(W))
+        return y[:, :n] @ W[:n]
+
+    Q, K, V = again(x @ W_q, W_q), again(x @ W_k, W_k), again(x @ W_v, W_v)
+    return _grouped(Q, K, V, d_head)
 
 
 def sequence_split_among_the_heads(x, W_q, W_k, W_v, d_head):
@@ -591,10 +608,14 @@ def always_the_first_head(x, W_q, W_k, W_v, d_head):
 
 @st.composite
 def heads_to_group(draw):
-    d_head, n_kv, group, tokens = 1, draw(st.integers(1, 2)), 2, draw(st.integers(2, 3))
-    d_model = n_kv * group * d_head
-    x, W_q = draw(matrices(tokens, d_model)), draw(matrices(d_model, d_model))
-    W_k, W_v = draw(matrices(d_model, n_kv)), draw(matrices(d_model, n_kv))
+    d_head, n_kv, group = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    tokens, d_model, q_width = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(2, 4)),
+        n_kv * group * d_head,
+    )
+    x, W_q = draw(matrices(tokens, d_model)), draw(matrices(d_model, q_width))
+    W_k, W_v = (draw(matrices(d_model, n_kv * d_head)) for _ in range(2))
     return x, W_q, W_k, W_v, d_head
 
 
@@ -649,7 +670,7 @@ def shapes_of_caches(draw):
     return layers, n_heads, n_kv, n_heads * d_head, tokens, draw(st.sampled_from([1, 2, 4]))
 
 
-# 07.11 --------------------------------------------------------------------------- a block of 4 bits
+# 07.11 ------------------------------------------------------------------------- a block of 4 bits
 
 
 def unpack_block(d: float, m: float, packed: list[int]) -> list[float]:
@@ -703,9 +724,9 @@ def blocks_of_four_bits(draw):
 def chatml(messages: list[tuple[str, str]], system: str) -> str:
     """A conversation in ChatML, up to where the assistant's answer begins.
 
-    Each message (role, content) becomes <|im_start|>role, a newline, content, <|im_end|>, a newline.
-    Where the first message is not the system's, one with the content `system` goes before it. At
-    the end stand <|im_start|>assistant and a newline.
+    Each message (role, content) becomes <|im_start|>role, a newline, content, <|im_end|>, a
+    newline. Where the first message is not the system's, one with the content `system` goes before
+    it. At the end stand <|im_start|>assistant and a newline.
 
     >>> print(chatml([("system", "Be brief."), ("user", "Hi")], "unused"))
     <|im_start|>system
@@ -761,7 +782,7 @@ def answer_already_closed(messages, system):
 @st.composite
 def conversations(draw):
     words = st.sampled_from(["Hi", "What is 2 + 2?", "4", "你好", ""])
-    turns = draw(st.lists(words, min_size=1, max_size=3))
+    turns = draw(st.lists(words, min_size=0, max_size=3))
     messages = [(("user", "assistant")[i % 2], said) for i, said in enumerate(turns)]
     if draw(st.booleans()):
         messages = [("system", draw(words)), *messages]
@@ -912,8 +933,8 @@ EXERCISES = [
             only_the_last_token_counts: "A beginning's score is that of all its tokens, not of "
             "the last.",
             worst_beam_returned: "Return the likeliest beam, not the last of the list.",
-            one_child_a_beam: "All continuations of all beams compete; you let each beam keep "
-            "just one.",
+            asked_with_the_best_beams_text: "Each beam goes on from its own text; yours all ask "
+            "with the best one's (a cache whose rows were not reordered does that).",
             prompt_in_the_answer: "Return the continuation without the prompt.",
         },
         hints=(
