@@ -227,7 +227,7 @@ def generate(
     else:
         from course_lib.models.pretrained import load_smollm2
 
-        chat = load_smollm2(torch.bfloat16)
+        chat = load_smollm2(torch.bfloat16, packed=True)
         network, tokenizer = chat.model, chat.tokenizer
         stop = set(tokenizer.special.values())
         tokens, before, as_text = tokenizer.encode(prompt), prompt, tokenizer.decode_stream

@@ -372,14 +372,8 @@ def worst_beam_returned(next_token_probs, prompt, length, n_beams):
     return _beam(lambda t, q: t + math.log(q), next_token_probs, prompt, length, n_beams, pick=-1)
 
 
-def asked_with_the_best_beams_text(next_token_probs, prompt, length, n_beams):
-    """What a cache does whose rows were not put in the order of the beams."""
-    beams = [(0.0, [])]
-    for _ in range(length):
-        probs = next_token_probs(prompt + beams[0][1])
-        grown = [(p + math.log(q), [*x, t]) for p, x in beams for t, q in enumerate(probs) if q > 0]
-        beams = sorted(grown, key=lambda b: -b[0])[:n_beams]
-    return beams[0][1]
+def unlikely_beams_kept(next_token_probs, prompt, length, n_beams):
+    return _beam(lambda t, q: t - math.log(q), next_token_probs, prompt, length, n_beams)
 
 
 def prompt_in_the_answer(next_token_probs, prompt, length, n_beams):
@@ -933,8 +927,7 @@ EXERCISES = [
             only_the_last_token_counts: "A beginning's score is that of all its tokens, not of "
             "the last.",
             worst_beam_returned: "Return the likeliest beam, not the last of the list.",
-            asked_with_the_best_beams_text: "Each beam goes on from its own text; yours all ask "
-            "with the best one's (a cache whose rows were not reordered does that).",
+            unlikely_beams_kept: "You keep the least likely beginnings: sort the other way round.",
             prompt_in_the_answer: "Return the continuation without the prompt.",
         },
         hints=(

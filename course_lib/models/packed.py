@@ -2,8 +2,7 @@
 
 Every token that a model writes takes all weights past the processor once. Left in the blocks in
 which the file has them, they are a quarter of their size in bfloat16, and unpacked in registers.
-`pack(linear, tensor)` makes such a layer of a tensor of kind Q4_1; `pack_gpt` does it for all
-layers of a model that came from a GGUF file.
+`PackedLinear` is such a layer; `load_smollm2(torch.bfloat16, packed=True)` gives a model of them.
 
 PyTorch's kernel computes w = (q − 8) · scale + zero in groups of 32, which is Q4_1's d · q + m with
 scale = d and zero = m + 8 d. It works in bfloat16, one product for many rows is slower than with
@@ -15,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.errors import CourseError
-from course_lib.models.gguf import BLOCK, GGUFFile, GGUFTensor
-from course_lib.models.gpt import GPT
+from course_lib.models.gguf import BLOCK, GGUFTensor
 
 
 class PackedLinear(nn.Module):
@@ -45,21 +43,3 @@ class PackedLinear(nn.Module):
             x.reshape(-1, x.size(-1)), self.q, BLOCK, self.scale_and_zero
         )
         return product.view(*x.shape[:-1], -1)
-
-
-def pack_gpt(model: GPT, file: GGUFFile, names: dict[str, list[str]]) -> GPT:
-    """Put the file's 4-bit blocks in the place of the bfloat16 matrices of all layers.
-
-    `names` says which tensors of the file make which matrix (pretrained.GGUF_NAMES).
-    """
-    for number, block in enumerate(model.blocks):
-        for part, name in [
-            (block.attention, "attention.qkv"),
-            (block.attention, "attention.out"),
-            (block.mlp, "mlp.up"),
-            (block.mlp, "mlp.down"),
-        ]:
-            theirs = [t.replace("#", str(number)) for t in names[f"blocks.#.{name}.weight"]]
-            packed = PackedLinear([file.tensors[t] for t in theirs])
-            setattr(part, name.rsplit(".", 1)[1], packed)
-    return model
