@@ -101,9 +101,12 @@ def packed_mask(document: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n n"]:
            [1, 1, 0],
            [0, 0, 1]])
     """
-    position = np.arange(len(document))
-    causal = position[None, :] <= position[:, None]
-    return causal & (document[:, None] == document[None, :])
+    n = len(document)
+    mask = np.zeros((n, n), dtype=bool)
+    for i in range(n):
+        for j in range(i + 1):
+            mask[i, j] = document[i] == document[j]
+    return mask
 
 
 def causal_only(document):
@@ -832,7 +835,7 @@ EXERCISES = [
         hints=(
             "Two conditions, joined by &.",
             "document[:, None] == document[None, :] says which pairs share a document.",
-            "position[None, :] <= position[:, None] is the causal part.",
+            "Only j up to and including i: np.tril, or a loop over range(i + 1).",
         ),
     ),
     Exercise(

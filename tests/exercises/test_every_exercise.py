@@ -33,8 +33,6 @@ EQUIVALENT = {
     "diagnose: if fitted < floor: → if fitted <= floor:": ON_THE_LIMIT,
     "diagnose: return 'rate' if fitted > floor + 0.1 else 'nothing' → "
     "return 'rate' if fitted >= floor + 0.1 else 'nothing'": ON_THE_LIMIT,
-    "packed_mask: return causal & (document[:, None] == document[None, :]) → "
-    "return (document[:, None] == document[None, :]) & causal": "and commutes",
     "nucleus: if total >= p: → if total > p:": "no sum of probabilities is p to the last bit",
     "penalise: result[token] = z[token] / theta if z[token] > 0 else z[token] * theta → "
     "result[token] = z[token] / theta if z[token] >= 0 else z[token] * theta": "0 / θ is 0 · θ",
