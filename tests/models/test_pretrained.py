@@ -1,12 +1,8 @@
-"""SmolLM2 in our class is SmolLM2: weights, logits, tokens and conversations."""
+"""SmolLM2 in our class is SmolLM2: its weights and logits, with and without a cache."""
 
-import jinja2
 import pytest
-import tokenizers
 import torch
 import transformers
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from course_lib.errors import CourseError
@@ -18,7 +14,6 @@ from course_lib.models.pretrained import (
     smollm2_file,
     tokenizer_from_gguf,
 )
-from tests.tokenization.strings import HARD_TEXT
 
 CHAT = [
     {"role": "user", "content": "What is 12 × 34? <|im_end|>"},
@@ -35,26 +30,6 @@ def smollm2():
 @pytest.fixture(scope="module")
 def file():
     return read_gguf(smollm2_file())
-
-
-@pytest.fixture(scope="module")
-def library(file):
-    """The same vocabulary and merges in Hugging Face's `tokenizers`, digits alone."""
-    said = file.metadata
-    tokens = said["tokenizer.ggml.tokens"]
-    merges = [tuple(merge.split(" ")) for merge in said["tokenizer.ggml.merges"]]
-    vocab = {token: i for i, token in enumerate(tokens)}
-    tokenizer = tokenizers.Tokenizer(
-        tokenizers.models.BPE(vocab=vocab, merges=merges, unk_token="<|endoftext|>")
-    )
-    steps = tokenizers.pre_tokenizers
-    tokenizer.pre_tokenizer = steps.Sequence(
-        [steps.Digits(individual_digits=True), steps.ByteLevel(add_prefix_space=False)]
-    )
-    return tokenizer
-
-
-# --- the model --------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
@@ -106,45 +81,3 @@ def test_a_file_of_something_else_is_refused(file):
     nothing = GGUFFile({"general.architecture": "llama"}, {})
     with pytest.raises(CourseError, match="does not say"):
         gpt_from_gguf(nothing)
-
-
-# --- the tokenizer ----------------------------------------------------------------------------
-
-
-@given(HARD_TEXT)
-@settings(deadline=None, max_examples=300)
-def test_its_tokens_are_those_of_the_library(smollm2, library, text):
-    assert smollm2.tokenizer.encode(text).tolist() == library.encode(text).ids
-
-
-def test_every_digit_is_a_token_and_a_missing_byte_is_unknown(smollm2):
-    tokenizer = smollm2.tokenizer
-    pieces = [tokenizer.bpe.tokens[t] for t in tokenizer.encode("in 1984,  7")]
-    assert pieces == [b"in", b" ", b"1", b"9", b"8", b"4", b",", b"  ", b"7"]
-    assert tokenizer.encode("\x04").tolist() == [tokenizer.special["<|endoftext|>"]]
-
-
-@given(st.lists(st.integers(17, 49_151), max_size=30))
-@settings(deadline=None, max_examples=50)
-def test_streamed_text_is_the_decoded_text(smollm2, tokens):
-    streamed = "".join(smollm2.tokenizer.decode_stream(tokens))
-    assert streamed == b"".join(smollm2.tokenizer.bpe.tokens[t] for t in tokens).decode(
-        "utf-8", "replace"
-    )
-
-
-@pytest.mark.parametrize("answer", [True, False])
-@pytest.mark.parametrize("system", [[], [{"role": "system", "content": "Be brief."}]])
-def test_a_conversation_is_rendered_by_the_files_own_template(smollm2, file, answer, system):
-    template = jinja2.Template(file.metadata["tokenizer.chat_template"])
-    messages = system + CHAT
-    expected = template.render(messages=messages, add_generation_prompt=answer)
-    assert smollm2.tokenizer.render(messages, answer) == expected
-    plain = [m | {"content": m["content"].replace("<|im_end|>", "")} for m in messages]
-    tokens = smollm2.tokenizer.encode_chat(plain, answer)
-    assert smollm2.tokenizer.decode(tokens) == smollm2.tokenizer.render(plain, answer)
-
-
-def test_what_a_user_types_is_never_a_mark(smollm2):
-    tokens = smollm2.tokenizer.encode_chat(CHAT)
-    assert (tokens == smollm2.tokenizer.end).sum() == 4  # of the turns, not of the typed one
