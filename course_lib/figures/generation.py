@@ -81,7 +81,8 @@ def plot_rules(
             )
             ax.annotate(name, (x, -0.9), rotation=60, ha="left", va="bottom", annotation_clip=False)
         ax.set_xlim(0, right * (1.12 + 0.13 * len(rules)))
-        ax.set_xticks(np.linspace(0, max(probs), 3).round(2))
+        ticks = [0, max(probs) / 2, max(probs)]
+        ax.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         ax.set_xlabel(f"probability after “{text}”")
         ax.grid(visible=False)
     return fig
@@ -94,23 +95,29 @@ def plot_two_texts(log_probs: Mapping[str, Curve]) -> Figure:
         ax.plot(range(1, len(y) + 1), y, label=name, **style)
     ax.set_xlabel("token of the continuation")
     ax.set_ylabel("log-probability (nats)")
-    ax.legend(loc="lower right")
+    fig.legend(loc="outside upper center", ncols=len(log_probs))
     return fig
 
 
 def plot_likelihood_and_repetition(
     measured: Mapping[str, tuple[float, float]], human: str = "human"
 ) -> Figure:
-    """Each way of writing at its mean log-probability and its share of repeated pairs."""
-    fig, ax = figure(7, 4.2)
-    for name, (log_prob, repeated) in measured.items():
-        colour, marker, size = (ORANGE, "*", 220) if name == human else (BLUE, "o", 50)
-        ax.scatter(log_prob, repeated, color=colour, marker=marker, s=size)
-        ax.annotate(name, (log_prob, repeated), xytext=(7, 5), textcoords="offset points")
-    ax.margins(0.18)
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set_xlabel("mean log-probability of a token (nats)")
-    ax.set_ylabel("pairs of tokens that occurred\nbefore in the same text")
+    """Of each way of writing: mean log-probability (left), share of repeated pairs (right).
+
+    A dotted line goes through both values of human text.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(8, 0.8 + 0.4 * len(measured)), sharey=True)
+    colours = [ORANGE if name == human else BLUE for name in measured]
+    for ax, values in zip(axes, zip(*measured.values(), strict=True), strict=True):
+        ax.barh(range(len(measured)), values, color=colours, height=0.65)
+        ax.axvline(dict(zip(measured, values, strict=True))[human], color=INK, linestyle=":")
+        ax.grid(visible=False, axis="y")
+        ax.set_axisbelow(True)
+    axes[0].set_yticks(range(len(measured)), list(measured))
+    axes[0].invert_yaxis()
+    axes[0].set_xlabel("mean log-probability of a token (nats)")
+    axes[1].set_xlabel("pairs of tokens that occurred before")
+    axes[1].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return fig
 
 
