@@ -7,6 +7,7 @@ in one line what is wrong (exit code 2) when it meets something the user can men
 import json
 import os
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -172,26 +173,80 @@ def experiment(
     print(f"{len(rows)} runs are recorded")
 
 
+class Pretrained(StrEnum):
+    """The models of others that `course generate` knows."""
+
+    smollm2 = "smollm2"
+
+
 @app.command()
 def generate(
-    folder: Annotated[Path, typer.Argument(help="what `course train … --out FOLDER` made")],
-    prompt: Annotated[str, typer.Option(help="text to go on from")] = "\n",
-    length: Annotated[int, typer.Option(help="characters to write")] = 500,
+    folder: Annotated[
+        Path | None, typer.Argument(help="what `course train … --out FOLDER` made")
+    ] = None,
+    model: Annotated[
+        Pretrained | None, typer.Option(help="a chat model of others instead of a folder")
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="text to go on from, or the question")] = "\n",
+    length: Annotated[int, typer.Option(help="characters (smollm2: tokens) to write")] = 500,
     temperature: Annotated[
-        float, typer.Option(help="0: always the likeliest character; 1: as the model believes")
+        float, typer.Option(help="0: always the likeliest token; 1: as the model believes")
     ] = 0.8,
+    top_p: Annotated[
+        float | None, typer.Option(help="draw from the likeliest, together so likely")
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="draw from those so likely, as a share of the likeliest")
+    ] = None,
     seed: Annotated[int, typer.Option(help="another one, another text")] = 0,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="smollm2: go on from the prompt as it is, no question")
+    ] = False,
 ) -> None:
-    """Let a trained model go on writing; prints the prompt and what follows."""
+    """Let a trained model go on writing from the prompt, or a chat model answer it."""
+    if (folder is None) == (model is None):
+        raise CourseError("name a folder of a trained model, or --model smollm2")
+    if raw and model is None:
+        raise CourseError("--raw is for chat models; leave it out")
+
+    import numpy as np
     import torch
 
     from course_lib import generation
-    from course_lib.training.network_recipes import load_trained
 
-    model, tokenizer = load_trained(folder)
-    tokens = torch.from_numpy(tokenizer.encode(prompt))
-    written = generation.generate(model, tokens, length, temperature, seed)
-    print(prompt + tokenizer.decode(written.numpy()))
+    if folder is not None:
+        from course_lib.training.network_recipes import load_trained
+
+        network, tokenizer = load_trained(folder)
+        tokens, stop = tokenizer.encode(prompt), ()
+        before = prompt
+
+        def as_text(written: Iterator[int]) -> Iterator[str]:
+            for token in written:
+                yield tokenizer.decode(np.array([token]))
+    else:
+        from course_lib.models.pretrained import load_smollm2
+
+        chat = load_smollm2(torch.bfloat16, packed=True)
+        network, tokenizer = chat.model, chat.tokenizer
+        stop = set(tokenizer.special.values())
+        tokens, before, as_text = tokenizer.encode(prompt), prompt, tokenizer.decode_stream
+        if not raw:
+            tokens, before = tokenizer.encode_chat([{"role": "user", "content": prompt}]), ""
+    written = generation.stream(
+        network,
+        torch.from_numpy(tokens),
+        length,
+        temperature,
+        seed,
+        stop=stop,
+        top_p=top_p,
+        min_p=min_p,
+    )
+    print(before, end="", flush=True)
+    for text in as_text(written):
+        print(text, end="", flush=True)
+    print()
 
 
 # ------------------------------------------------------------------------------- for the learner

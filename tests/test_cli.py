@@ -137,3 +137,30 @@ def test_a_console_without_unicode_still_gets_its_answer():
     done = course("doctor", env={**os.environ, "PYTHONIOENCODING": "cp1252"})
     assert "Traceback" not in done.stderr
     assert "Python" in done.stdout
+
+
+def test_a_chat_model_answers_and_goes_on():
+    said = course(
+        *("generate", "--model", "smollm2", "--prompt", "What is the capital of France?"),
+        *("--temperature", 0, "--length", 12),
+    )
+    assert said.returncode == 0, said.stderr
+    assert "Paris" in said.stdout
+    assert "What is" not in said.stdout  # the answer alone
+    raw = ("--raw", "--prompt", "Once upon a", "--length", 3, "--top-p", 0.9, "--min-p", 0.05)
+    assert course("generate", "--model", "smollm2", *raw).stdout.startswith("Once upon a ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name a folder of a trained model, or --model smollm2"),
+        (("folder", "--model", "smollm2"), "name a folder of a trained model, or --model smollm2"),
+        (("folder", "--raw"), "leave it out"),
+    ],
+)
+def test_generate_wants_a_folder_or_a_model(arguments, message):
+    done = course("generate", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from course_lib.errors import CourseError
+from course_lib.models.cache import LayerCache
 
 # ---------------------------------------------------------------------------------------------
 # The formula
@@ -97,11 +98,12 @@ class Rotary(nn.Module):
         self.register_buffer("turns", turns, persistent=False)  # (positions, 1, d_head / 2, 2)
 
     def forward(
-        self, x: Float[Tensor, "batch tokens heads d_head"]
+        self, x: Float[Tensor, "batch tokens heads d_head"], start: int = 0
     ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Turn the queries or keys of the tokens at positions start, start + 1, …"""
         wide = torch.promote_types(x.dtype, torch.float32)  # there are no complex bfloat16 numbers
         pairs = torch.view_as_complex(x.to(wide).unflatten(-1, (-1, 2)))
-        turns = torch.view_as_complex(self.turns[: x.size(1)].to(wide))
+        turns = torch.view_as_complex(self.turns[start : start + x.size(1)].to(wide))
         return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
 
@@ -148,19 +150,22 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(d_model, d_model, bias=bias)  # W^O
 
     def queries_keys_values(
-        self, x: Float[Tensor, "batch tokens d_model"]
+        self, x: Float[Tensor, "batch tokens d_model"], start: int = 0
     ) -> tuple[
         Float[Tensor, "batch heads tokens d_head"],
         Float[Tensor, "batch kv_heads tokens d_head"],
         Float[Tensor, "batch kv_heads tokens d_head"],
     ]:
-        """What each head asks, offers and says; queries and keys normalised and turned."""
+        """What each head asks, offers and says; queries and keys normalised and turned.
+
+        The first token stands at position `start`.
+        """
         qkv = self.qkv(x).unflatten(-1, (-1, self.d_head))  # (batch, tokens, all heads, d_head)
         qk, v = qkv.split([self.n_heads + self.n_kv_heads, self.n_kv_heads], dim=2)
         if self.qk_norm:
             qk = F.layer_norm(qk, (self.d_head,))
         if self.rotary is not None:
-            qk = self.rotary(qk)
+            qk = self.rotary(qk, start)
         q, k = qk.split([self.n_heads, self.n_kv_heads], dim=2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
@@ -168,8 +173,15 @@ class MultiHeadAttention(nn.Module):
         self,
         x: Float[Tensor, "batch tokens d_model"],
         mask: Bool[Tensor, "#batch #tokens tokens"] | None = None,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
-        """`mask` is True where a query may look at a key, and may come on top of causality."""
+        """`mask` is True where a query may look at a key, and may come on top of causality.
+
+        With a `cache` the tokens of `x` come after those in it, look at these too, and are added;
+        this is for causal attention without a mask.
+        """
+        if cache is not None:
+            return self.out(self.after_the_cached(x, cache))
         if mask is not None:
             if self.causal:
                 mask = mask & causal_mask(x.size(1), x.device)
@@ -187,3 +199,25 @@ class MultiHeadAttention(nn.Module):
                 enable_gqa=self.n_kv_heads < self.n_heads,
             )  # (batch, heads, tokens, d_head)
         return self.out(heads.transpose(1, 2).flatten(2))  # (batch, tokens, heads · d_head)
+
+    def after_the_cached(
+        self, x: Float[Tensor, "batch new d_model"], cache: LayerCache
+    ) -> Float[Tensor, "batch new d_model"]:
+        """The heads' answers to tokens that come after those in the cache, side by side."""
+        q, k, v = self.queries_keys_values(x, start=cache.length)
+        keys, values = cache.append(k, v)
+        new, old = x.size(1), cache.length - x.size(1)
+        if new == 1:  # it may look at everything; the heads of a group are rows of one product
+            q = q.reshape(len(q), self.n_kv_heads, -1, self.d_head)  # (batch, kv_heads, group, …)
+            return F.scaled_dot_product_attention(q, keys, values).reshape(len(q), 1, -1)
+        if old:  # new token i may look at the old ones and at new ones up to itself
+            seen = torch.ones(new, cache.length, dtype=torch.bool, device=x.device).tril(old)
+        heads = F.scaled_dot_product_attention(
+            q,
+            keys,
+            values,
+            attn_mask=seen if old else None,
+            is_causal=not old,
+            enable_gqa=self.n_kv_heads < self.n_heads,
+        )
+        return heads.transpose(1, 2).flatten(2)

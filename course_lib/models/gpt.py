@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from course_lib.errors import CourseError
 from course_lib.models.attention import MultiHeadAttention, Rotary
+from course_lib.models.cache import KVCache
 from course_lib.models.folders import ModelInAFolder, check_sizes
 from course_lib.models.transformer import (
     MLP,
@@ -124,22 +125,65 @@ class GPT(nn.Module, ModelInAFolder):
 
         Raises CourseError when there are more tokens than the context holds.
         """
-        n_tokens = tokens.size(1)
-        if n_tokens > self.config.context:
+        return self.head(self.states(tokens))
+
+    def states(
+        self, tokens: Int[Tensor, "batch tokens"], cache: KVCache | None = None
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """What the head reads: the stream after the last norm, a vector a token.
+
+        With a `cache` the tokens come after those that it has read, and are added to it.
+        """
+        start, n_tokens = (0 if cache is None else cache.length), tokens.size(1)
+        if start + n_tokens > self.config.context:
             raise CourseError(
-                f"{n_tokens} tokens do not fit in a context of {self.config.context}; "
+                f"{start + n_tokens} tokens do not fit in a context of {self.config.context}; "
                 "give the model the last ones"
             )
+        if cache is not None:
+            cache.make_room(n_tokens)
         x = self.embedding(tokens)  # (batch, tokens, d_model)
         if self.config.token_shift:  # Peng et al. (2023), "RWKV": pairs are seen before attention
-            x = x + self.shift * F.pad(x[:, :-1], (0, 0, 1, 0))
+            before = F.pad(x[:, :-1], (0, 0, 1, 0))
+            if cache is not None:
+                if cache.last_embedding is not None:
+                    before[:, :1] = cache.last_embedding
+                cache.last_embedding = x[:, -1:]
+            x = x + self.shift * before
         if self.config.positions == "learned":
-            x = x + self.positions.weight[:n_tokens]
+            x = x + self.positions.weight[start : start + n_tokens]
         elif self.config.positions == "sinusoidal":  # Vaswani et al. (2017), section 3.4, for the √
-            x = x * math.sqrt(self.config.d_model) + self.sinusoids[:n_tokens]
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
+            sinusoids = self.sinusoids[start : start + n_tokens]
+            x = x * math.sqrt(self.config.d_model) + sinusoids
+        for i, block in enumerate(self.blocks):
+            x = block(x, cache=None if cache is None else cache.layers[i])
+        return self.norm(x)
+
+    # --- reading on from what was read before -------------------------------------------------
+
+    def new_cache(self, capacity: int | None = None, batch: int = 1) -> KVCache:
+        """An empty cache with room for `capacity` tokens (None: the context) of `batch` texts."""
+        c, weight = self.config, self.embedding.weight
+        return KVCache(
+            c.n_layers,
+            c.n_kv_heads or c.n_heads,
+            c.d_head,
+            capacity or c.context,
+            batch,
+            weight.dtype,
+            weight.device,
+        )
+
+    def read(
+        self, tokens: Int[Tensor, "batch tokens"], cache: KVCache
+    ) -> Float[Tensor, "batch vocab"]:
+        """Read tokens that come after those in the cache; the logits of the token after the last.
+
+        The same as the last row of `forward` of the whole text, for the work of the new tokens.
+
+        Raises CourseError when there are more tokens than the context or the cache holds.
+        """
+        return self.head(self.states(tokens, cache)[:, -1])
 
     def initialise(self) -> None:
         """Small random matrices, zero biases; what writes to the stream starts at zero or smaller.

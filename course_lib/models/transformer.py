@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from course_lib.models.attention import MultiHeadAttention, position_angles
+from course_lib.models.cache import LayerCache
 
 NormKind = Literal["layer", "rms"]
 MLPKind = Literal["gelu", "gelu_tanh", "relu2", "swiglu"]
@@ -114,6 +115,8 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "batch tokens d_model"],
         mask: Bool[Tensor, "#batch #tokens tokens"] | None = None,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
-        x = x + self.attention(self.attention_norm(x), mask)
+        """For `mask` and `cache` see `MultiHeadAttention.forward`."""
+        x = x + self.attention(self.attention_norm(x), mask, cache)
         return x + self.mlp(self.mlp_norm(x))

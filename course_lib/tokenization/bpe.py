@@ -18,7 +18,7 @@ Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", on
 import heapq
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -65,9 +65,11 @@ class BPETokenizer:
     ]  # token i stands for the bytes tokens[i]; all 256 bytes are among them
     merges: tuple[Pair, ...]  # pairs of tokens, in the order in which they were learned
     pattern: str = GPT2_PATTERN  # what is one piece; text that it does not match is one as well
+    unknown: int | None = None  # stands for each byte that is no token, where some bytes are none
 
     def __post_init__(self) -> None:
-        if missing := set(range(256)) - {token[0] for token in self.tokens if len(token) == 1}:
+        missing = set(range(256)) - {token[0] for token in self.tokens if len(token) == 1}
+        if missing and self.unknown is None:
             raise ValueError(f"the byte {min(missing)} is not a token: some text could not be said")
         if len(self._number) < len(self.tokens):
             raise ValueError("two tokens stand for the same bytes")
@@ -104,7 +106,9 @@ class BPETokenizer:
         while kept < len(self.merges) and made < vocab_size:
             made = max(made, self._results[kept] + 1)
             kept += 1
-        return BPETokenizer(self.tokens[:vocab_size], self.merges[:kept], self.pattern)
+        return BPETokenizer(
+            self.tokens[:vocab_size], self.merges[:kept], self.pattern, self.unknown
+        )
 
     @property
     def vocab_size(self) -> int:
@@ -121,7 +125,7 @@ class BPETokenizer:
             if found is None:
                 if len(cache) >= _CACHED_PIECES:
                     cache.clear()
-                found = cache[piece] = self.merge([self._number[bytes([b])] for b in utf8(piece)])
+                found = cache[piece] = self.merge([self._byte_tokens[b] for b in utf8(piece)])
             tokens += found
         return np.array(tokens, dtype=np.int64)
 
@@ -170,6 +174,11 @@ class BPETokenizer:
         return {token: i for i, token in enumerate(self.tokens)}
 
     @cached_property
+    def _byte_tokens(self) -> list[int]:
+        """The token of each byte."""
+        return [self._number.get(bytes([byte]), self.unknown) for byte in range(256)]
+
+    @cached_property
     def _ranks(self) -> dict[Pair, int]:
         return {pair: rank for rank, pair in enumerate(self.merges)}
 
@@ -211,7 +220,7 @@ class BPETokenizer:
             "model": {
                 "type": "BPE",
                 "dropout": None,
-                "unk_token": None,
+                "unk_token": None if self.unknown is None else written[self.unknown],
                 "continuing_subword_prefix": None,
                 "end_of_word_suffix": None,
                 "fuse_unk": False,
@@ -256,14 +265,33 @@ class BPETokenizer:
         number = model["vocab"] | special
         pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
         try:
-            spelled = [
-                written.encode() if written in special else bytes(_BYTE_OF[c] for c in written)
-                for written in in_order(number)
-            ]
-            merges = [(number[left], number[right]) for left, right in pairs]
-            return cls(tuple(spelled), tuple(merges), pattern)
+            unknown = number.get(model.get("unk_token"))
+            return cls.from_written(in_order(number), pairs, special, pattern, unknown)
         except (KeyError, ValueError) as error:
             raise CourseError(f"{path} is damaged ({error}); get it again") from None
+
+    @classmethod
+    def from_written(
+        cls,
+        written: Iterable[str],
+        pairs: Iterable[Sequence[str]],
+        special: Collection[str] = (),
+        pattern: str = GPT2_PATTERN,
+        unknown: int | None = None,
+    ) -> "BPETokenizer":
+        """From tokens and merges as files write them, a printable character a byte (a space is Ġ).
+
+        `special` tokens stand for the bytes of their names. Raises KeyError for a character that is
+        no byte and for a merge of what is no token, ValueError as the class does.
+        """
+        written = list(written)
+        number = {token: i for i, token in enumerate(written)}
+        spelled = [
+            token.encode() if token in special else bytes(_BYTE_OF[c] for c in token)
+            for token in written
+        ]
+        merges = [(number[left], number[right]) for left, right in pairs]
+        return cls(tuple(spelled), tuple(merges), pattern, unknown)
 
 
 def cut(text: str, pattern: str = GPT2_PATTERN) -> Iterator[str]:

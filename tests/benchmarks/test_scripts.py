@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import generation
 import pytest
 import time_to_loss
 import training_speed
@@ -55,6 +56,13 @@ def test_three_sides_of_training_speed_are_one_function(bf16):
     for side in ("hf-tuned", "gpt2"):
         assert runs[side]["loss"] == pytest.approx(hugging_face, abs=1e-2 if bf16 else 1e-4)
     assert math.isfinite(runs["gpt"]["loss"])
+
+
+def test_all_sides_of_generation_write_the_same_text():
+    texts = [generation.run_once(side, "fp32", n_tokens=3)["tokens"] for side in ("hf", "ours")]
+    assert texts[0] == texts[1]
+    assert generation.run_once("uncached", "fp32", n_tokens=10)["tokens"] == texts[0][:1]
+    assert generation.run_once("packed", "bf16", n_tokens=2)["tokens_per_second"] > 0
 
 
 @pytest.mark.parametrize("side", [("gpt", 3, None), ("gpt-plain", 3, 4e-3)])

@@ -33,6 +33,12 @@ EQUIVALENT = {
     "diagnose: if fitted < floor: → if fitted <= floor:": ON_THE_LIMIT,
     "diagnose: return 'rate' if fitted > floor + 0.1 else 'nothing' → "
     "return 'rate' if fitted >= floor + 0.1 else 'nothing'": ON_THE_LIMIT,
+    "nucleus: if total >= p: → if total > p:": "no sum of probabilities is p to the last bit",
+    "penalise: result[token] = z[token] / theta if z[token] > 0 else z[token] * theta → "
+    "result[token] = z[token] / theta if z[token] >= 0 else z[token] * theta": "0 / θ is 0 · θ",
+    "beam: beams = [(0.0, [])] → beams = [(1.0, [])]": "all totals grow by the same number",
+    "attend_after: return (weights / weights.sum(axis=1, keepdims=True) @ V, K, V) → "
+    "return (weights / weights.sum(axis=-1, keepdims=True) @ V, K, V)": "two axes: the last is 1",
 }
 
 
