@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -72,6 +73,37 @@ def plot_gradient_by_layer(norms: Mapping[str, Curve]) -> Figure:
     ax.set_ylabel("norm of the gradient (log scale)")
     ax.legend()
     return fig
+
+
+def draw_encoder_decoder() -> Figure:
+    """The two stacks and what flows between them, from the bottom up."""
+    fig, ax = figure(7, 4.6)
+    ax.set(xlim=(0, 10), ylim=(0, 7.4))
+    ax.axis("off")
+    encoder = ["source tokens", "embedding + position", "attention, both ways", "MLP", "norm"]
+    decoder = ["target so far", "embedding + position", "attention, backwards only"]
+    decoder += ["cross-attention", "MLP", "norm, head: next token"]
+    boxes = {}
+    for x, names in ((2.4, encoder), (7.6, decoder)):
+        for y, name in enumerate(names):
+            look = "round,pad=0.35" if 0 < y < len(names) - 1 else "square,pad=0.3"
+            inside = name in ("attention, both ways", "MLP", "attention, backwards only")
+            colour = "#e3eef6" if inside or name == "cross-attention" else "#f0f0ec"
+            boxes[x, name] = (x, 0.6 + 1.2 * y)
+            box = {"boxstyle": look, "facecolor": colour, "edgecolor": GREY}
+            ax.text(*boxes[x, name], name, ha="center", va="center", bbox=box, color=INK)
+            if y:
+                _arrow(ax, (x, 0.6 + 1.2 * y - 0.83), (x, 0.6 + 1.2 * y - 0.37))
+    top, across = boxes[2.4, "norm"], boxes[7.6, "cross-attention"]
+    _arrow(ax, (top[0] + 0.6, top[1]), (across[0] - 1.35, across[1]))
+    ax.text(4.55, 5.15, "keys, values", ha="center", color=INK)
+    ax.text(0.15, 3.6, "×N", color=INK)
+    ax.text(9.55, 4.2, "×N", color=INK)
+    return fig
+
+
+def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": INK})
 
 
 def plot_losses_and_accuracies(
