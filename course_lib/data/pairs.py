@@ -1,10 +1,11 @@
-"""Sentences in two languages, to translate from one into the other.
+"""Pairs of sentences in two languages, to translate from one into the other.
 
-`hsk()` gives Chinese sentences for learners with English beside them, cut into words by the people
-who made the collection; `bible()` gives the verses of the King James Bible with the same verses in
-Basic English, which has 850 words and some names. Both come with splits that keep together what is
-nearly the same: sentences that share a frame ("he is my ___"), and the verses of a chapter. A model
-tested on the twin of a sentence it was trained on would be tested on its memory.
+`numbers()` gives numbers in Chinese and in English words, as many as one likes. `hsk()` gives
+Chinese sentences for learners with English beside them, cut into words by the people who made the
+collection; `bible()` gives the verses of the King James Bible with the same verses in Basic
+English, which has 850 words and some names. All come with splits that keep together what is nearly
+the same: sentences that share a frame ("he is my ___"), and the verses of a chapter. A model tested
+on the twin of a sentence it was trained on would be tested on its memory.
 """
 
 import ast
@@ -14,6 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+import numpy as np
 
 from course_lib.data import parcels
 from course_lib.errors import CourseError
@@ -118,6 +121,78 @@ def _split(pairs: Sequence[Pair], group: Callable[[int], str]) -> Splits:
         tenth = int.from_bytes(hashlib.sha256(group(i).encode("utf-8")).digest()[:4], "big") % 10
         splits[{0: "test", 1: "validation"}.get(tenth, "train")].append(pair)
     return splits
+
+
+# ---------------------------------------------------------------------------------------------
+# Numbers in words
+# ---------------------------------------------------------------------------------------------
+
+_DIGITS = "零一二三四五六七八九"
+_ONES = ["", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_ONES += ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"]
+_ONES += ["eighteen", "nineteen"]
+_TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+def chinese_number(n: int) -> str:
+    """The number, from 1 to 99,999,999, in Chinese characters.
+
+    Chinese counts in groups of four digits: 万 is ten thousand.
+
+    >>> chinese_number(320_005)
+    '三十二万零五'
+    """
+    high, low = divmod(n, 10_000)
+    text = f"{_four_digits(high)}万" if high else ""
+    text += "零" if high and 0 < low < 1_000 else ""
+    text += _four_digits(low)
+    return text.removeprefix("一") if text.startswith("一十") else text  # 十二, not 一十二
+
+
+def _four_digits(n: int) -> str:
+    text, gap = "", False
+    for unit, size in (("千", 1000), ("百", 100), ("十", 10), ("", 1)):
+        digit = n // size % 10
+        if digit:
+            text += ("零" if gap and text else "") + _DIGITS[digit] + unit
+        gap = not digit
+    return text
+
+
+def english_number(n: int) -> str:
+    """The number, from 1 to 99,999,999, in English words, without "and" and hyphens.
+
+    English counts in groups of three digits.
+
+    >>> english_number(320_005)
+    'three hundred twenty thousand five'
+    """
+    parts = []
+    for size, name in ((1_000_000, "million"), (1_000, "thousand"), (1, "")):
+        group = n // size % 1_000
+        if group:
+            hundreds, rest = divmod(group, 100)
+            below = [_ONES[rest]] if rest < 20 else [_TENS[rest // 10], _ONES[rest % 10]]
+            parts += [_ONES[hundreds], "hundred"] if hundreds else []
+            parts += [*below, name]
+    return " ".join(word for word in parts if word)
+
+
+def numbers(n: int, below: int = 1_000_000, seed: int = 0) -> Splits:
+    """n different numbers in both languages, for training, validation and test, about 8 : 1 : 1.
+
+    Long numbers are not much more frequent than short ones. Pairs are (Chinese, English). Which
+    split it is, the SHA-256 of the number decides. Raises CourseError for more than half of all.
+    """
+    if n > below // 2:
+        raise CourseError(f"{n} different numbers below {below} are too many; ask for fewer")
+    random, chosen = np.random.default_rng(seed), {}
+    while len(chosen) < n:  # of uniform logarithm, so that short numbers are not rare
+        for value in np.exp(random.uniform(0, np.log(below), n)).astype(int).tolist():
+            if len(chosen) < n:
+                chosen.setdefault(value)
+    pairs = [(chinese_number(value), english_number(value)) for value in chosen]
+    return _split(pairs, lambda i: pairs[i][0])
 
 
 # ---------------------------------------------------------------------------------------------

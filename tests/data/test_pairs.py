@@ -3,7 +3,17 @@ import re
 
 import pytest
 
-from course_lib.data.pairs import bible_splits, english_words, frames, hsk, hsk_splits
+from course_lib.data.pairs import (
+    bible_splits,
+    chinese_number,
+    english_number,
+    english_words,
+    frames,
+    hsk,
+    hsk_splits,
+    numbers,
+)
+from course_lib.errors import CourseError
 
 HSK_SIZES = {"train": 3536, "validation": 422, "test": 396}
 HSK_SHA256 = "864557c8233b89910c669830db3626cd33ee8e8668eb06f1ec07170945915172"
@@ -114,3 +124,40 @@ def test_short_verses_are_split_as_all_are(verses):
 
 def test_english_words_are_small_and_without_punctuation():
     assert english_words("Don't worry, Abel-beth!") == ("don't", "worry", "abel-beth")
+
+
+@pytest.mark.parametrize(
+    ("n", "chinese", "english"),
+    [
+        (7, "七", "seven"),
+        (10, "十", "ten"),
+        (14, "十四", "fourteen"),
+        (110, "一百一十", "one hundred ten"),
+        (1_005, "一千零五", "one thousand five"),
+        (1_050, "一千零五十", "one thousand fifty"),
+        (10_500, "一万零五百", "ten thousand five hundred"),
+        (100_000, "十万", "one hundred thousand"),
+        (210_014, "二十一万零一十四", "two hundred ten thousand fourteen"),
+        (3_000_000, "三百万", "three million"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(n, chinese, english):
+    assert (chinese_number(n), english_number(n)) == (chinese, english)
+
+
+@pytest.mark.parametrize("write", [chinese_number, english_number])
+def test_no_two_numbers_are_written_alike(write):
+    assert len({write(n) for n in range(1, 30_000)}) == 29_999
+
+
+def test_numbers_are_different_and_no_held_out_one_is_in_training():
+    splits = numbers(1_000)
+    assert sum(map(len, splits.values())) == 1_000
+    assert len({pair for part in splits.values() for pair in part}) == 1_000
+    assert splits == numbers(1_000)
+    assert 0.7 < len(splits["train"]) / 1_000 < 0.9
+
+
+def test_more_numbers_than_there_are_cannot_be_had():
+    with pytest.raises(CourseError, match="too many"):
+        numbers(60, below=100)
