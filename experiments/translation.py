@@ -3,7 +3,7 @@
     course experiment translation [--seeds N] [--resume]
 
 Three tasks: the HSK sentences from Chinese to English and back, split by template, and the King
-James Bible to Basic English, split by chapter (verses of at most 25 words). Each run trains an
+James Bible to Basic English, split by chapter (verses of at most 20 words). Each run trains an
 encoder–decoder, keeps the weights of its best validation loss, and translates the whole test split
 greedily and the first hundred sentences also by beam search. The baselines depend on no seed and
 are part of every row: word by word (IBM model 1), the nearest training sentence, and, where both
@@ -32,7 +32,7 @@ from course_lib.translation import Judgement, Translator, judge
 
 Example = tuple[str, str, Words, Words]  # source and target: as text, then as words
 SEARCHED = 100  # sentences that beam search translates too
-LONGEST = 25  # words in a verse
+LONGEST = 20  # words in a verse
 
 
 def examples(task: str) -> dict[str, list[Example]]:
@@ -172,7 +172,7 @@ def probe(setting: Setting) -> list[float]:
 
 
 HSK = {"vocab": 2000, "d_model": 128, "dropout": 0.1, "steps": 600}
-BIBLE = {"vocab": 3000, "d_model": 128, "dropout": 0.0, "steps": 2400}
+BIBLE = {"vocab": 3000, "d_model": 128, "dropout": 0.0, "steps": 1600}
 
 EXPERIMENT = Experiment(
     name="translation",

@@ -16,7 +16,7 @@ Curve = Sequence[float] | np.ndarray
 
 
 def plot_position_table(table: Float[np.ndarray, "positions d_model"]) -> Figure:
-    """The vectors of positions, a column each: light is −1, dark is 1."""
+    """The vectors of positions, a column each: dark is −1, light is 1."""
     fig, ax = figure(8, 3.2)
     image = ax.imshow(np.asarray(table).T, cmap="cividis", vmin=-1, vmax=1, aspect="auto")
     ax.set_xlabel("position in the text (tokens)")
