@@ -1,6 +1,7 @@
 """The Transformer's block: attention moves information between tokens, an MLP works on each alone.
 
-Both read a normalised copy of the residual stream and add to it (pre-norm). `MLP` is the two-layer
+Both read a normalised copy of the residual stream and add to it (pre-norm, `Block`); in the first
+Transformer the sum was normalised instead (`PostNormBlock`). `MLP` is the two-layer
 network of every position with the activations the field uses; `norm_layer` chooses LayerNorm or
 RMSNorm; `sinusoidal_positions` is the table of the first paper. Rotary positions are part of
 attention (attention.py); learned ones are an `nn.Embedding` in the model (gpt.py).
@@ -18,7 +19,7 @@ from course_lib.models.attention import MultiHeadAttention, position_angles
 from course_lib.models.cache import LayerCache
 
 NormKind = Literal["layer", "rms"]
-MLPKind = Literal["gelu", "gelu_tanh", "relu2", "swiglu"]
+MLPKind = Literal["gelu", "gelu_tanh", "relu", "relu2", "swiglu"]
 
 
 def sinusoidal_positions(n_positions: int, d_model: int) -> Float[Tensor, "positions d_model"]:
@@ -76,6 +77,7 @@ def gelu_tanh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 ACTIVATIONS = {
     "gelu": F.gelu,
     "gelu_tanh": gelu_tanh,
+    "relu": F.relu,
     "relu2": SquaredReLU.apply,
     "swiglu": swiglu,
 }
@@ -103,7 +105,7 @@ class Block(nn.Module):
     def __init__(
         self,
         attention: MultiHeadAttention,
-        mlp: MLP,
+        mlp: nn.Module,
         attention_norm: nn.Module,
         mlp_norm: nn.Module,
     ) -> None:
@@ -120,3 +122,19 @@ class Block(nn.Module):
         """For `mask` and `cache` see `MultiHeadAttention.forward`."""
         x = x + self.attention(self.attention_norm(x), mask, cache)
         return x + self.mlp(self.mlp_norm(x))
+
+
+class PostNormBlock(Block):
+    """norm(x + attention(x)), then norm(x + mlp(x)): the order of the first Transformer.
+
+    Vaswani et al. (2017), section 3.1; Xiong et al. (2020), figure 1a.
+    """
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        mask: Bool[Tensor, "#batch #tokens tokens"] | None = None,
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        x = self.attention_norm(x + self.attention(x, mask, cache))
+        return self.mlp_norm(x + self.mlp(x))

@@ -11,6 +11,7 @@ from course_lib.models.attention import MultiHeadAttention, causal_mask
 from course_lib.models.transformer import (
     MLP,
     Block,
+    PostNormBlock,
     SquaredReLU,
     norm_layer,
     sinusoidal_positions,
@@ -101,3 +102,31 @@ def test_the_stream_passes_through_a_block_whose_outputs_are_zero():
     torch.nn.init.zeros_(b.attention.out.weight)
     torch.nn.init.zeros_(b.mlp.down.weight)
     assert torch.equal(b(x), x)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_both_blocks_are_torchs_encoder_layer(norm_first):
+    kind = Block if norm_first else PostNormBlock
+    block = kind(
+        MultiHeadAttention(8, 2, bias=True),
+        MLP(8, 32, "relu", bias=True),
+        norm_layer("layer", 8, bias=True),
+        norm_layer("layer", 8, bias=True),
+    )
+    for parameter in block.parameters():
+        parameter.data.add_(0.3 * torch.randn_like(parameter))
+    theirs = torch.nn.TransformerEncoderLayer(
+        8, 2, 32, dropout=0.0, batch_first=True, norm_first=norm_first
+    )
+    ours = block.state_dict()
+    names = {"attention.qkv.": "self_attn.in_proj_", "attention.out": "self_attn.out_proj"}
+    names |= {"mlp.up": "linear1", "mlp.down": "linear2"}
+    names |= {"attention_norm": "norm1", "mlp_norm": "norm2"}
+    state = {}
+    for name, tensor in ours.items():
+        for from_us, to_torch in names.items():
+            name = name.replace(from_us, to_torch)
+        state[name] = tensor
+    theirs.load_state_dict(state)
+    x = torch.randn(2, 5, 8)
+    assert_close(block(x), theirs(x), atol=1e-5, rtol=0)
