@@ -31,7 +31,7 @@ if importlib.util.find_spec("course_lib") is None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     course = "git+{url}"
     subprocess.run([*pip, "--no-deps", course], check=True)
-    subprocess.run([*pip, "gguf", "hypothesis", "jaxtyping", "sacrebleu"], check=True)
+    subprocess.run([*pip, "hypothesis", "jaxtyping", "sacrebleu"], check=True)
     print("course_lib is installed: run the cells below from the top.")"""
 
 
