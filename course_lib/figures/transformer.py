@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from course_lib.figures.style import GREY, INK, LINES, figure, plt
+from course_lib.figures.style import GREY, INK, LINES, PLATE, SKY, figure, plt
 
 Curve = Sequence[float] | np.ndarray
 
@@ -141,6 +142,12 @@ def plot_scores(scores: Mapping[str, Mapping[str, float]], unit: str = "chrF") -
     return fig
 
 
+def _shade(weight: float) -> np.ndarray:
+    """From the plate to a blue on which dark letters can still be read."""
+    plate, blue = np.array(to_rgb(PLATE)), np.array(to_rgb(SKY))
+    return plate + 0.75 * weight * (blue - plate)
+
+
 @dataclass(frozen=True)
 class Alignment:
     """Attention of one sentence to another, as a table that a browser shows in any script.
@@ -155,10 +162,10 @@ class Alignment:
 
     def _repr_html_(self) -> str:
         def cell(weight: float) -> str:
-            shade = f"background: rgba(58, 143, 196, {0.75 * weight:.2f})"
+            look = f"background: {to_hex(_shade(weight))}; color: {INK}"
             shown = f".{round(100 * weight):02d}" if 0.1 <= weight < 0.995 else ""
             shown = "1" if weight >= 0.995 else shown
-            return f'<td style="{shade}; text-align: center; min-width: 2.6em">{shown}</td>'
+            return f'<td style="{look}; text-align: center; min-width: 2.6em">{shown}</td>'
 
         head = "".join(f'<th scope="col">{html.escape(token)}</th>' for token in self.read)
         rows = "".join(

@@ -73,15 +73,15 @@ class NearestSentence:
         self.sentences_with: dict[str, list[int]] = defaultdict(list)
         self.lengths = []
         for i, (words, _) in enumerate(pairs):
-            for word in set(words):
+            for word in dict.fromkeys(words):  # each once, in an order that never changes
                 self.sentences_with[word].append(i)
             self.lengths.append(self._length(words))
 
     def translate(self, words: Words) -> str:
         """The translation that goes with the nearest sentence; of equals the first one's."""
         scores: dict[int, float] = defaultdict(float)
-        for word in set(words) & self.weight.keys():
-            for i in self.sentences_with[word]:
+        for word in dict.fromkeys(words):
+            for i in self.sentences_with.get(word, ()):
                 scores[i] += self.weight[word] ** 2
         if not scores:
             return self.translations[0]
@@ -91,4 +91,4 @@ class NearestSentence:
         ]
 
     def _length(self, words: Words) -> float:
-        return math.sqrt(sum(self.weight.get(word, 0.0) ** 2 for word in set(words)))
+        return math.sqrt(sum(self.weight.get(word, 0.0) ** 2 for word in dict.fromkeys(words)))
