@@ -118,7 +118,7 @@ EXPERIMENT = Experiment(
         for length in ({"steps": 750}, {"seconds": 120})
         for name in NETWORKS
     ),
-    seeds=5,
+    seeds=3,
     run=run,
     probe=probe,
 )
