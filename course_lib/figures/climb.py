@@ -1,0 +1,76 @@
+"""Pictures of the climb: what each rung costs, and how networks come down as they read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from course_lib.figures.ladder import COLOURS, MARKERS, Rung
+from course_lib.figures.style import GREY, LINES, plt
+
+
+def plot_price(rungs: Sequence[Rung], named: Mapping[str, str]) -> Figure:
+    """The loss of each rung against its seconds (left) and its megabytes (right), log scales.
+
+    `named` gives some rungs a short name beside their marks. A rung that takes nothing is left out.
+    """
+    fig, both = plt.subplots(1, 2, figsize=(8.6, 4), sharey=True)
+    prices = {"seconds": "seconds to fit and to score", "megabytes": "megabytes to keep"}
+    for ax, (price, label) in zip(both, prices.items(), strict=True):
+        for kind, colour in COLOURS.items():
+            of_kind = [r for r in rungs if r.kind == kind and getattr(r, price) > 0]
+            x = [getattr(r, price) for r in of_kind]
+            ax.plot(x, [r.nats for r in of_kind], MARKERS[kind], color=colour, label=kind)
+        for rung in rungs:
+            if rung.name in named:
+                left = rung.kind == "network"  # the others have their names below
+                ax.annotate(
+                    named[rung.name],
+                    (getattr(rung, price), rung.nats),
+                    xytext=(-7, 0) if left else (0, -7),
+                    textcoords="offset points",
+                    ha="right" if left else "center",
+                    va="center" if left else "top",
+                    fontsize=9,
+                )
+        ax.set_xscale("log")
+        ax.margins(x=0.16, y=0.1)
+        ax.set_xlabel(f"{label} (log scale)")
+    both[0].set_ylabel("loss (nats per character)")
+    fig.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS))
+    return fig
+
+
+def plot_reading(methods: Mapping[str, Sequence[Mapping[str, Any]]], bar: float) -> Figure:
+    """Validation loss against the characters read in training, a thin line a seed; `bar` across.
+
+    Each run has "val_losses", the "steps" of its evaluations, and the "tokens" of all its steps.
+    """
+    fig, ax = plt.subplots(figsize=(7, 4))
+    for style, (name, runs) in zip(LINES, methods.items(), strict=False):
+        for run in runs:
+            ax.plot(_read(run), run["val_losses"], color=style["color"], lw=0.6, alpha=0.6)
+        x = np.mean([_read(run) for run in runs], axis=0)
+        ax.plot(x, np.mean([run["val_losses"] for run in runs], axis=0), label=name, **style)
+    ax.axhline(bar, color=GREY, linewidth=1.2)
+    ax.annotate(
+        "modified Kneser–Ney",
+        (1, bar),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, -3),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=9,
+    )
+    ax.margins(y=0.12)
+    ax.set_xlabel("characters read in training (millions)")
+    ax.set_ylabel("validation loss (nats per character)")
+    ax.legend()
+    return fig
+
+
+def _read(run: Mapping[str, Any]) -> np.ndarray:
+    """Millions of characters read at each evaluation; all steps read as many."""
+    return np.array(run["steps"]) / run["steps"][-1] * run["tokens"] / 1e6
