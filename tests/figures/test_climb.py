@@ -1,4 +1,4 @@
-"""What the ladder's models cost, and how networks come down as they read: what the pictures show."""
+"""What the pictures of the climb show: prices of rungs, and networks against what they read."""
 
 import matplotlib.pyplot as plt
 import pytest
