@@ -862,7 +862,7 @@ EXERCISES = [
     ),
     Exercise(
         id="05.4",
-        title="Spot the bug: a result that cannot be",
+        title="A result that cannot be",
         objective="You can tell, without the weights, that numbers are no result of attention.",
         points=3,
         minutes=20,

@@ -888,7 +888,7 @@ EXERCISES = [
     ),
     Exercise(
         id="06.4",
-        title="Spot the bug: an MLP defined twice",
+        title="An MLP defined twice",
         objective="You can compose the two layers of a feed-forward network.",
         points=1,
         minutes=8,

@@ -941,7 +941,7 @@ EXERCISES = [
     ),
     Exercise(
         id="07.7",
-        title="Spot the bug: positions after a cache",
+        title="Positions after a cache",
         objective="You can place new tokens after cached ones.",
         points=2,
         minutes=10,

@@ -254,7 +254,7 @@ def test_a_text_longer_than_the_context_is_refused():
         ({"n_layers": 0}, "n_layers is 0"),
         ({"n_kv_heads": 3}, "3 key/value heads"),
         ({"d_model": 16.0}, "d_model is 16.0"),
-        ({"mlp": "relu"}, "mlp is 'relu'; choose one of gelu, gelu_tanh, relu2, swiglu"),
+        ({"mlp": "tanh"}, "mlp is 'tanh'; choose one of gelu, gelu_tanh, relu, relu2, swiglu"),
         ({"n_heads": 3}, "3 heads must divide d_model = 16|width of 5 is odd"),
     ],
 )

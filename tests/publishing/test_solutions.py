@@ -47,8 +47,9 @@ def test_generating_twice_gives_the_same_bytes_and_valid_notebooks(chapter):
 @every_exercise
 def test_a_heading_says_what_the_exercise_is_worth(exercise):
     kind = "elective" if exercise.elective else "core"
+    points = "1 point" if exercise.points == 1 else f"{exercise.points} points"
     start = (
-        f"## {exercise.id} {exercise.title}\n\n*{exercise.points} points · about "
+        f"## {exercise.id} {exercise.title}\n\n*{points} · about "
         f"{exercise.minutes} minutes · difficulty {exercise.difficulty} of 3 · {kind}*\n\n"
         f"{exercise.objective}\n"
     )
@@ -80,7 +81,8 @@ def test_the_committed_page_is_blank_with_true_outputs(exercise):
 )
 def test_broken_code_on_the_page_is_the_known_mistake(exercise):
     code = "\n".join(cell.source for cell in page_of(exercise).cells)
-    assert inspect.getsource(next(iter(exercise.mistakes))).strip() in code
+    for part in parts(next(iter(exercise.mistakes))):
+        assert inspect.getsource(part).strip() in code
 
 
 @every_chapter
