@@ -44,9 +44,7 @@ def commands(program, pages=FRONT_PAGES):
     found = set()
     for line in (line for page in pages for line in code_lines(text_of(page))):
         for command in line.split("&&"):
-            words = command.split()
-            if command.count('"') % 2 == 0:  # what stands in quotes is one argument
-                words = re.findall(r'"[^"]*"|\S+', command)
+            words = re.findall(r'"[^"]*"|\S+', command)  # what stands in quotes is one argument
             name, *words = [w for w in words if not re.match(r"[A-Z_]+=", w)] or [""]
             if re.split(r"[/\\]", name)[-1] == program and words not in ([], ["…"]):
                 found.add(tuple(words))

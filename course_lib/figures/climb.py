@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.figures.ladder import COLOURS, MARKERS, Rung
-from course_lib.figures.style import GREY, LINES, plt
+from course_lib.figures.runs import draw_level
+from course_lib.figures.style import LINES, plt
 
 
 def plot_price(rungs: Sequence[Rung], named: Mapping[str, str]) -> Figure:
@@ -53,17 +54,7 @@ def plot_reading(methods: Mapping[str, Sequence[Mapping[str, Any]]], bar: float)
             ax.plot(_read(run), run["val_losses"], color=style["color"], lw=0.6, alpha=0.6)
         x = np.mean([_read(run) for run in runs], axis=0)
         ax.plot(x, np.mean([run["val_losses"] for run in runs], axis=0), label=name, **style)
-    ax.axhline(bar, color=GREY, linewidth=1.2)
-    ax.annotate(
-        "modified Kneser–Ney",
-        (1, bar),
-        xycoords=("axes fraction", "data"),
-        xytext=(-3, -3),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=9,
-    )
+    draw_level(ax, bar, "modified Kneser–Ney")
     ax.margins(y=0.12)
     ax.set_xlabel("characters read in training (millions)")
     ax.set_ylabel("validation loss (nats per character)")

@@ -29,7 +29,7 @@ def plot_runs(methods: Mapping[str, Sequence[Curve]], levels: Mapping[str, float
             y = np.mean([curve["val_losses"] for curve in curves], axis=0)
             ax.plot(x, y, label=name, **style)
         for dash, (name, level) in zip("-:", levels.items(), strict=False):
-            _level(ax, level, name if by == "steps" else "", dash)
+            draw_level(ax, level, name if by == "steps" else "", dash)
         ax.set_xlabel(label)
     both[0].margins(y=0.12)  # for the names below the levels
     both[0].set_ylabel("validation loss (nats per character)")
@@ -37,7 +37,8 @@ def plot_runs(methods: Mapping[str, Sequence[Curve]], levels: Mapping[str, float
     return fig
 
 
-def _level(ax: Axes, level: float, name: str, dash: str) -> None:
+def draw_level(ax: Axes, level: float, name: str, dash: str = "-") -> None:
+    """A loss to compare with, drawn across the axes, its name at the right end."""
     ax.axhline(level, color=GREY if dash == "-" else INK, linewidth=1.2, linestyle=dash)
     ax.annotate(
         name,
