@@ -16,6 +16,7 @@ from pathlib import Path
 import page_checks
 import pytest
 import yaml
+from filelock import FileLock
 from page_checks import Visit
 
 from course_lib.errors import CourseError
@@ -42,10 +43,18 @@ PAGES = [f"{name}.html" for name in [*CONTENTS, "search"]]
 
 
 @pytest.fixture(scope="session")
-def book() -> Path:
+def book(tmp_path_factory) -> Path:
     """The folder of the built book; building it is itself the test that there is no warning."""
-    ready = os.environ.get("COURSE_BOOK")
-    return Path(ready).resolve() if ready else build_book(ROOT).parent
+    if ready := os.environ.get("COURSE_BOOK"):
+        return Path(ready).resolve()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build_book(ROOT).parent
+    shared = tmp_path_factory.getbasetemp().parent  # of all workers; the first one builds
+    with FileLock(shared / "book.lock"):
+        place = shared / "book.txt"
+        if not place.exists():
+            place.write_text(str(build_book(ROOT).parent), "utf-8")
+    return Path(place.read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +93,12 @@ def server(book):
         yield address
 
 
-@pytest.fixture(scope="module", params=PAGES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PAGES],
+)
 def page(request, book) -> Path:
-    """Each page in turn; tests of the same page run together and share its visit."""
+    """Each page in turn; its tests run together, in one worker, and share its visit."""
     return book / request.param
 
 

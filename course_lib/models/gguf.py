@@ -197,7 +197,19 @@ class _Reader:
         if kind in _NUMBERS:
             letters = f"<{n}{_NUMBERS[kind]}"
             return list(struct.unpack(letters, self.take(struct.calcsize(letters))))
-        return [self.value(kind) for _ in range(n)]
+        return self.texts(n) if kind == _TEXT else [self.value(kind) for _ in range(n)]
+
+    def texts(self, n: int) -> list[str]:
+        """A list of texts, in one loop: a vocabulary and its merges have 100,000."""
+        content, at, found = self.content, self.at, []
+        for _ in range(n):
+            start = at + 8
+            at = start + int.from_bytes(content[at:start], "little")
+            if at > len(content):
+                raise ValueError(f"{at:,} bytes needed, {len(content):,} there")
+            found.append(str(content[start:at], "utf-8", "replace"))
+        self.at = at
+        return found
 
     def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         """Name, shape, kind and offset."""

@@ -18,7 +18,7 @@ def run_suite(root: Path) -> int:
     course = [sys.executable, "-m", "course_lib"]
     ruff = [sys.executable, "-m", "ruff"]
     pages = [str(page) for page in notebooks(root)]
-    # Notebooks run two side by side, each with its share of the cores.
+    # Two at a time, each with one thread: more would wait for each other.
     stages = {
         "lint": [*ruff, "check", "."],
         "format": [*ruff, "format", "--check", "."],
@@ -26,7 +26,7 @@ def run_suite(root: Path) -> int:
         "freshness": [*course, "refresh", "--check"],
         "unit tests": [*PYTEST, SHAPES, "--ignore=tests/test_book.py", "-n2", "tests"],
         "notebooks": nbval_command("-n2", "--dist=loadfile", *pages),
-        "book": [*PYTEST, "tests/test_book.py"],
+        "book": [*PYTEST, "-n2", "--dist=loadgroup", "tests/test_book.py"],
     }
     failed = []
     for name, command in stages.items():
@@ -43,10 +43,9 @@ def run_suite(root: Path) -> int:
 
 
 def _environment(stage: str) -> dict[str, str]:
-    """Notebooks hold their claims strictly, and do not fight over the cores."""
-    if stage != "notebooks":
-        return {**os.environ}
-    return nbval_environment(OMP_NUM_THREADS="1")
+    """Neighbours do not fight over the cores; notebooks hold their claims strictly."""
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    return nbval_environment(**one_thread) if stage == "notebooks" else os.environ | one_thread
 
 
 def run_benchmarks(root: Path) -> int:
