@@ -10,12 +10,14 @@ validation, between 0 and 1. Each p(x | neighbour) is a modified Kneser–Ney bi
 counted on the text read backwards. A neighbour that is hidden itself says nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from course_lib.models.ngram import KneserNey, NGramCounts, NGramModel
+from course_lib.tokenization.encoder_inputs import SpecialTokens
 
 GAMMAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -33,13 +35,32 @@ class MaskedCounts:
     def of(
         cls, tokens: Int[np.ndarray, " n"], vocab_size: int, n_special: int = 5
     ) -> "MaskedCounts":
-        """Count a text; let what separates sentences stand in it as [SEP]."""
+        """Count a text in which [SEP] stands before and after every sentence (see `separated`)."""
         counts = np.bincount(tokens, minlength=vocab_size) + 1.0  # every token may come
         counts[:n_special] = 0
         forward, backward = (
             NGramCounts.of(t, vocab_size, 2) for t in (tokens, tokens[::-1].copy())
         )
         return cls(KneserNey(forward, 2), KneserNey(backward, 2), counts / counts.sum(), n_special)
+
+    def nats(
+        self,
+        ids: Int[np.ndarray, "batch tokens"],
+        labels: Int[np.ndarray, "batch tokens"],
+        special: SpecialTokens,
+        gamma: float | int = 1.0,
+    ) -> dict[str, Float64[np.ndarray, " labelled"]]:
+        """What each labelled token of a batch costs, in reading order, by each of the guesses.
+
+        `ids` are what the model reads, [MASK] where a token is hidden. [CLS] counts as [SEP]: a
+        sentence begins after it.
+        """
+        row, column = np.nonzero(labels >= 0)
+        before, after = ids[row, column - 1], ids[row, column + 1]
+        known = [neighbour != special.mask for neighbour in (before, after)]
+        before = np.where(before == special.cls, special.sep, before)
+        found = self.log_probs(labels[row, column], before, after, *known, gamma)
+        return {name: -log_probs for name, log_probs in found.items()}
 
     def log_probs(
         self,
@@ -71,3 +92,9 @@ class MaskedCounts:
         self, model: NGramModel, neighbour: Int[np.ndarray, " n"]
     ) -> Float64[np.ndarray, "n vocab"]:
         return np.log(np.maximum(model.next_token_probs(neighbour[:, None]), 1e-300))
+
+
+def separated(sentences: Iterable[Int[np.ndarray, " _"]], sep: int) -> Int[np.ndarray, " n"]:
+    """The sentences as one text, with [SEP] before, between and after them."""
+    parts = [part for sentence in sentences for part in ([sep], sentence)]
+    return np.concatenate([*parts, [sep]]).astype(np.int64)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from course_lib.models.masked_counts import MaskedCounts
+from course_lib.models.masked_counts import MaskedCounts, separated
+from course_lib.tokenization.encoder_inputs import SpecialTokens
 
 VOCAB = 12
 
@@ -45,3 +46,20 @@ def test_a_hidden_neighbour_says_nothing(counts):
     assert np.allclose(found["left × right"], found["unigram"])
     found = every_token(counts, 5, 6, known=(True, False), gamma=0.3)
     assert np.allclose(found["left × right"], found["left"])
+
+
+def test_a_batch_is_scored_by_its_visible_neighbours(counts):
+    special = SpecialTokens(pad=0, cls=2, sep=3, mask=4)
+    ids = np.array([[2, 5, 4, 6, 3, 0], [2, 4, 4, 8, 3, 0]])
+    labels = np.array([[-100, -100, 9, -100, -100, -100], [-100, 7, 10, -100, -100, -100]])
+    found = counts.nats(ids, labels, special)
+    expected = [
+        every_token(counts, 5, 6)["left × right"][4],
+        every_token(counts, 3, 0, known=(True, False))["left × right"][2],
+        every_token(counts, 0, 8, known=(False, True))["left × right"][5],
+    ]
+    assert np.allclose(found["left × right"], -np.array(expected))
+
+
+def test_sentences_stand_between_separators():
+    assert separated([np.array([7, 8]), np.array([9])], 3).tolist() == [3, 7, 8, 3, 9, 3]
