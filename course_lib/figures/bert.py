@@ -11,21 +11,23 @@ from course_lib.figures.style import BLUE, GREY, INK, LINES, ORANGE, PLATE, figu
 
 def plot_input(tokens: Sequence[str], segments: Sequence[int]) -> Figure:
     """The three things that are added for each token: which it is, its position, its segment."""
-    fig, ax = figure(8.6, 1.9)
+    fig, ax = figure(9, 1.9)
     colours = {0: BLUE, 1: ORANGE}
+    widths = np.array([max(2, len(token)) + 2.2 for token in tokens])  # in letters
+    middles = widths.cumsum() - widths / 2
     for i, (token, segment) in enumerate(zip(tokens, segments, strict=True)):
         for row, text in enumerate((token, str(i), "AB"[segment])):
             ax.text(
-                i,
+                middles[i],
                 -row,
                 text,
                 ha="center",
                 va="center",
-                fontsize=9,
+                fontsize=8,
                 color=PLATE,
                 bbox={"facecolor": colours[segment], "edgecolor": "none", "pad": 3},
             )
-    ax.set_xlim(-0.7, len(tokens) - 0.3)
+    ax.set_xlim(0, widths.sum())
     ax.set_ylim(-2.6, 0.6)
     ax.set_yticks([0, -1, -2], ["token", "position", "segment"])
     ax.set_xticks([])
@@ -48,6 +50,7 @@ def plot_descent(
     for name, level in levels.items():
         draw_level(ax, level, name, ":" if name.startswith("exact") else "-")
     ax.margins(y=0.12)
+    ax.set_xlim(0, 1.22 * max(steps))  # room for the names of the levels
     ax.set_ylim(bottom=0)
     ax.set_xlabel("steps")
     ax.set_ylabel(f"validation loss ({unit})")
@@ -70,6 +73,8 @@ def plot_two_tasks(
     left.margins(y=0.15)
     left.set_xlabel("steps")
     left.set_ylabel("hidden tokens: nats per token")
+    left.set_xlim(0, 1.45 * max(steps))  # room for the names of the levels
+    right.set_xlim(0, 1.45 * max(steps))
     right.plot(steps, nsp, **LINES[1])
     for name, level in nsp_levels.items():
         draw_level(right, level, name)
@@ -99,7 +104,7 @@ def plot_by_layer(accuracy: Mapping[str, Sequence[float]], levels: Mapping[str, 
         ax.plot(range(len(values)), values, label=name, **style)
     for dash, (name, level) in zip(("-", ":", "-."), levels.items(), strict=False):
         draw_level(ax, level, name, dash)
-    ax.margins(y=0.15)
+    ax.margins(x=0.12, y=0.15)
     ax.set_xlabel("layer (0: embeddings)")
     ax.set_ylabel("share right")
     ax.legend(loc="lower right", labelcolor=INK)
