@@ -104,8 +104,11 @@ def plot_by_layer(accuracy: Mapping[str, Sequence[float]], levels: Mapping[str, 
         ax.plot(range(len(values)), values, label=name, **style)
     for dash, (name, level) in zip(("-", ":", "-."), levels.items(), strict=False):
         draw_level(ax, level, name, dash)
-    ax.margins(x=0.12, y=0.15)
+    last = max(map(len, accuracy.values())) - 1
+    ax.margins(y=0.15)
+    ax.set_xlim(-0.3, 1.45 * last)  # room for the names of the levels
+    ax.set_xticks(range(last + 1))
     ax.set_xlabel("layer (0: embeddings)")
     ax.set_ylabel("share right")
-    ax.legend(loc="lower right", labelcolor=INK)
+    ax.legend(loc="center right", labelcolor=INK)
     return fig
