@@ -908,8 +908,8 @@ EXERCISES = [
         inputs=states_to_pool(),
         without=BY_HAND,
         mistakes={
-            mean_of_the_tokens: "The pooler reads [CLS] alone, the first token. (A mean of the "
-            "tokens is what sentence encoders such as MiniLM use.)",
+            mean_of_the_tokens: "The pooler reads [CLS] alone, the first token. A mean of the "
+            "tokens is what sentence encoders such as MiniLM use.",
             last_token: "[CLS] is the first token.",
             not_bent: "A tanh is missing at the end.",
             bent_too_early: "The tanh comes last: tanh(h W + b).",
