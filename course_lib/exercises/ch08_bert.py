@@ -100,7 +100,9 @@ def choose(
     >>> choose(np.array([2, 7, 3, 8, 3, 0]), np.array([0.1, 0.1, 0.0, 0.1, 0.1, 0.1]), 0.15)
     array([False,  True, False,  True, False, False])
     """
-    return (u < rate) & (tokens >= 5)
+    chosen = u < rate
+    chosen[tokens < 5] = False
+    return chosen
 
 
 def special_chosen_too(tokens, u, rate):
@@ -148,9 +150,14 @@ def hide(
     >>> hide(tokens, chosen, np.array([0.5, 0.5, 0.85, 0.95, 0.5]), np.array([5, 5, 6, 5, 5]))
     (array([2, 4, 6, 9, 3]), array([-100,    7,    8,    9, -100]))
     """
-    seen = np.where(chosen & (u < 0.8), MASK, tokens)
-    seen = np.where(chosen & (u >= 0.8) & (u < 0.9), random_tokens, seen)
-    return seen, np.where(chosen, tokens, IGNORE)
+    seen, labels = tokens.copy(), np.full(len(tokens), IGNORE)
+    for i in np.flatnonzero(chosen):
+        labels[i] = tokens[i]
+        if u[i] < 0.8:
+            seen[i] = MASK
+        elif u[i] < 0.9:
+            seen[i] = random_tokens[i]
+    return seen, labels
 
 
 def always_masked(tokens, chosen, u, random_tokens):
@@ -746,7 +753,7 @@ EXERCISES = [
         hints=(
             "Two conditions, both true at once.",
             "Tokens of text are those from 5 on.",
-            "NumPy joins conditions with & and needs brackets around each.",
+            "u < rate first; then put False where a token is below 5.",
         ),
     ),
     Exercise(
@@ -768,9 +775,9 @@ EXERCISES = [
             every_token_scored: "Only the chosen tokens are scored; elsewhere the label is −100.",
         },
         hints=(
-            "np.where(condition, this, that), twice for what is seen and once for the labels.",
-            "Start with what becomes [MASK], then change what becomes random.",
-            "Labels: the tokens where chosen, else −100.",
+            "Start with copies: the tokens as seen, and labels that are all −100.",
+            "np.flatnonzero(chosen) are the chosen places; go through them.",
+            "if u[i] < 0.8 … elif u[i] < 0.9 …; the rest stays as it is.",
         ),
     ),
     Exercise(
