@@ -389,17 +389,17 @@ def embed(
     """LayerNorm of the sum of three vectors: of the token, of its position, of its segment.
 
     Row m of P is position m = 0, 1, … The norm brings each token's vector to mean 0 and variance 1
-    (mean of the squares, + 1e-12 under the root), without gain and shift.
+    (mean of the squares, + 0.01 under the root, where BERT has 1e-12), without gain and shift.
 
     >>> E, P, S = np.eye(3), np.zeros((4, 3)), np.zeros((2, 3))
     >>> embed([0, 2], [0, 1], E, P, S).round(3)
-    array([[ 1.414, -0.707, -0.707],
-           [-0.707, -0.707,  1.414]])
+    array([[ 1.384, -0.692, -0.692],
+           [-0.692, -0.692,  1.384]])
     """
     x = E[tokens] + P[: len(tokens)] + S[segments]
     mean = x.mean(1, keepdims=True)
     variance = ((x - mean) ** 2).mean(1, keepdims=True)
-    return (x - mean) / np.sqrt(variance + 1e-12)
+    return (x - mean) / np.sqrt(variance + 0.01)
 
 
 def without_segments(tokens, segments, E, P, S):
