@@ -17,11 +17,11 @@ import hashlib
 import html
 import json
 import re
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from course_lib.data import parcels
@@ -30,7 +30,7 @@ from course_lib.errors import CourseError
 # Over all fields of all examples, split by split.
 SHA256 = {
     "rotten_tomatoes": "ff3c90fb0821de1e995b44bd8d3cca4720656402dbe3048faa336a561d2f321c",
-    "imdb": "899ae31a2604599451881303bc960a2ba1e9f6bccf3b78a5aed25b0d381268ac",
+    "imdb": "c1f19724c7c2fc13ac00d4cd2bc1b210a1ab0fd2bf969991e5246ecf8a733416",
     "factbook_questions": "718e0b3546469f74609dd1616ba11c0d0ce50b8e5763c8eb218c07fbcea31aa5",
 }
 
@@ -80,32 +80,28 @@ def _reviews(source: str, n_test: int, n_validation: int) -> DatasetDict:
     return _fixed(source, splits, REVIEWS)
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text in small letters, without punctuation."""
-    return re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower())
+def without_repeats(texts: Sequence[str], n_words: int = 8) -> list[int]:
+    """The places of the texts that share no sentence of `n_words` or more with an earlier one.
 
-
-def without_repeats(texts: Sequence[str], run: int = 12) -> list[int]:
-    """The places of the texts that share no `run` words in a row with an earlier one.
-
-    A text of fewer words shares them with one that has the same words and no others.
+    A text of short sentences only counts as one sentence. Case and punctuation do not matter.
 
     >>> without_repeats(["One two three.", "one, two, three", "One two four."])
     [0, 2]
     """
-    numbers: dict[str, int] = {}  # of the words
-    lines = [[numbers.setdefault(word, len(numbers) + 1) for word in words_of(t)] for t in texts]
-    lines = [line + [0] * (run - len(line)) for line in lines]
-    words = np.fromiter((word for line in lines for word in line), np.uint64)
-    n_runs = np.array([len(line) - run + 1 for line in lines])
-    text_of = np.repeat(np.arange(len(lines)), n_runs)
-    starts = np.arange(len(text_of)) + (run - 1) * text_of
-    keys = np.zeros(len(starts), np.uint64)  # a number for each run of words
-    for i in range(run):
-        keys = keys * np.uint64(0x9E3779B97F4A7C15) + words[starts + i]
-    _, first, key_of = np.unique(keys, return_index=True, return_inverse=True)
-    repeated = text_of[first[key_of]] < text_of  # np.unique gives the first place of each
-    return np.flatnonzero(np.bincount(text_of, repeated, len(lines)) == 0).tolist()
+    seen: set[str] = set()
+    kept = []
+    for place, text in enumerate(texts):
+        sentences = [sentence.split() for sentence in _ENDS.split(text.lower().translate(_LETTERS))]
+        long = {" ".join(words) for words in sentences if len(words) >= n_words}
+        long = long or {" ".join(word for words in sentences for word in words)}
+        if seen.isdisjoint(long):
+            kept.append(place)
+            seen |= long
+    return kept
+
+
+_ENDS = re.compile(r"[.!?]")
+_LETTERS = str.maketrans({c: " " for c in string.punctuation if c not in ".!?"})
 
 
 # ---------------------------------------------------------------------------------------------
@@ -382,7 +378,7 @@ def _sha256(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).strip()
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
 def _plain(text: str) -> str:
