@@ -23,13 +23,15 @@ def plot_accuracies(correct: Mapping[str, Scores], chance: float = 0.5) -> Figur
         ax.annotate(
             f"{accuracy:.1%}", (high, row), (8, 0), textcoords="offset points", va="center", size=10
         )
-    ax.axvline(chance, color=GREY, linestyle=":", label="guessing")
+    ax.axvline(chance, color=GREY, linestyle=":")
+    top = len(correct) - 0.45
+    ax.annotate("guessing", (chance, top), (4, 0), textcoords="offset points", color=GREY, size=10)
+    ax.set_ylim(-0.5, len(correct) - 0.1)
     ax.set_yticks(range(len(correct)), list(reversed(correct)))
     ax.set_xlabel("accuracy on the test sentences, with 95 % interval")
     ax.xaxis.set_major_formatter(PercentFormatter(1, 0))
     ax.set_xlim(right=ax.get_xlim()[1] + 0.04)
     ax.grid(visible=False, axis="y")
-    ax.legend(loc="lower right")
     return fig
 
 
