@@ -383,12 +383,12 @@ def calibration_error(
     """
     confidence, predicted = probabilities.max(1), probabilities.argmax(1)
     right = predicted == labels
+    bins = np.ceil(confidence * n_bins)
     error = 0.0
-    for k in range(n_bins):
-        chosen = (confidence > k / n_bins) & (confidence <= (k + 1) / n_bins)
-        if chosen.any():
-            gap = right[chosen].mean() - confidence[chosen].mean()
-            error += chosen.mean() * abs(gap)
+    for k in np.unique(bins):
+        chosen = bins == k
+        gap = right[chosen].mean() - confidence[chosen].mean()
+        error += chosen.mean() * abs(gap)
     return float(error)
 
 
@@ -717,7 +717,7 @@ EXERCISES = [
         },
         hints=(
             "confidence = probabilities.max(1); right = probabilities.argmax(1) == labels",
-            "In bin k are those with confidence > k / n_bins and confidence <= (k + 1) / n_bins.",
+            "Two confidences c share a bin when ceil(c · n_bins) is the same.",
             "Sum chosen.mean() * abs(right[chosen].mean() − confidence[chosen].mean())",
         ),
     ),
