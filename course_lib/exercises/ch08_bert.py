@@ -516,7 +516,7 @@ def states_and_heads(draw):
     return h + np.linspace(0, 1.3, d), W + np.eye(d), draw(numbers(d)), E, draw(numbers(vocab))
 
 
-# 08.11 ------------------------------------------------------------- spot the bug: the labels
+# 08.11 ----------------------------------------------------------------- which class follows
 
 
 def nsp_loss(logits: Float[np.ndarray, "n 2"], follows: list[bool]) -> float:
@@ -643,7 +643,7 @@ def pairs_and_chosen(draw):
     return a, b, chosen, n + draw(st.integers(0, 2))
 
 
-# 08.13 -------------------------------------------------- spot the bug: a script without a task
+# 08.13 ----------------------------------------------------------- a head trained on all texts
 
 
 def trained_head(
@@ -948,7 +948,7 @@ EXERCISES = [
     ),
     Exercise(
         id="08.11",
-        title="Spot the bug: which class is 'follows'?",
+        title="Which class is 'follows'?",
         objective="You can keep the labels of next-sentence prediction and its loss in step.",
         points=2,
         minutes=12,
@@ -995,7 +995,7 @@ EXERCISES = [
     ),
     Exercise(
         id="08.13",
-        title="Spot the bug: a script without a task",
+        title="A head trained on all texts",
         objective="You can train a head on the vectors of a BERT, by hand.",
         points=3,
         minutes=20,
