@@ -18,6 +18,7 @@ from course_lib.evaluation import Score, WindowedModel
 from course_lib.experiments import Experiment, Setting
 from course_lib.models.gpt import GPT
 from course_lib.training.network_recipes import NETWORK_RECIPES, fit
+from course_lib.training.rungs import first_losses
 
 LOOKS = 6  # evaluations of a run
 BLOCK = 500  # characters whose mean loss is one score
@@ -64,9 +65,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
 
 def probe(setting: Setting) -> list[float]:
     """The training losses of the first eight steps with seed 0."""
-    recipe, corpus = NETWORK_RECIPES[setting["recipe"]], corpora.load("shakespeare")
-    _, history, _ = fit(recipe, corpus, steps=8, evaluate=lambda model: 0.0)
-    return history.train_loss
+    return first_losses(setting["recipe"])
 
 
 def _parts(values: list[float], n: int) -> list[list[float]]:

@@ -10,12 +10,10 @@ weights as 16-bit numbers, in experiments/ladder_gpt/ and experiments/ladder_gpt
 
 from pathlib import Path
 
-from course_lib.data import corpora
 from course_lib.evidence import clone_folder
 from course_lib.experiments import Experiment, Setting
 from course_lib.models.gpt import GPT
-from course_lib.training.network_recipes import NETWORK_RECIPES, fit
-from course_lib.training.rungs import make_rung
+from course_lib.training.rungs import first_losses, make_rung
 
 LOOKS = 12  # evaluations of a run
 FOLDERS = {"shakespeare": "ladder_gpt", "shakespeare-full": "ladder_gpt_full"}
@@ -45,9 +43,7 @@ def keep(network: GPT, name: str) -> None:
 
 def probe(setting: Setting) -> list[float]:
     """The training losses of the first eight steps with seed 0."""
-    recipe, corpus = NETWORK_RECIPES[setting["recipe"]], corpora.load(setting["text"])
-    _, history, _ = fit(recipe, corpus, steps=8, evaluate=lambda network: 0.0)
-    return history.train_loss
+    return first_losses(setting["recipe"], setting["text"])
 
 
 EXPERIMENT = Experiment(

@@ -13,10 +13,8 @@ on the first half of the validation text, and the mixture scored on the second.
 
 from pathlib import Path
 
-from course_lib.data import corpora
 from course_lib.experiments import Experiment, Setting
-from course_lib.training.network_recipes import NETWORK_RECIPES, fit
-from course_lib.training.rungs import make_rung
+from course_lib.training.rungs import first_losses, make_rung
 
 EVERY = 150  # steps between two scores of the whole validation text
 
@@ -29,9 +27,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
 
 def probe(setting: Setting) -> list[float]:
     """The training losses of the first eight steps with seed 0."""
-    recipe, corpus = NETWORK_RECIPES[setting["recipe"]], corpora.load("shakespeare")
-    _, history, _ = fit(recipe, corpus, steps=8, evaluate=lambda model: 0.0)
-    return history.train_loss
+    return first_losses(setting["recipe"])
 
 
 NETWORKS = ("mlp", "rnn", "lstm")

@@ -78,6 +78,14 @@ def make_rung(
     }
 
 
+def first_losses(name: str, text: str = "shakespeare") -> list[float]:
+    """The training losses of the first eight steps of the recipe `name` with seed 0: a probe."""
+    _, history, _ = fit(
+        NETWORK_RECIPES[name], corpora.load(text), steps=8, evaluate=lambda network: 0.0
+    )
+    return history.train_loss
+
+
 def mixed_with_counting(nats: np.ndarray, text: str = "shakespeare") -> dict:
     """The network's weight in the mixture, and the losses of the three on the second half.
 
