@@ -64,29 +64,6 @@ def plot_accuracy_by_place(
     return fig
 
 
-def plot_losses_by_place(losses: Mapping[str, Curve], trained: int, together: int = 8) -> Figure:
-    """Nats at each place of a window, means of `together` neighbours; training had `trained`."""
-    fig, ax = figure(7, 3.8)
-    for style, (name, y) in zip(LINES, losses.items(), strict=False):
-        means = np.asarray(y)[: len(y) // together * together].reshape(-1, together).mean(1)
-        places = np.arange(len(means)) * together + (together + 1) / 2
-        ax.plot(places, means, label=name, **{**style, "markersize": 3})
-    ax.axvline(trained + 0.5, color=GREY, linestyle="--", linewidth=1.2)
-    ax.annotate(
-        "longest window\nin training",
-        (trained + 0.5, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(5, -4),
-        textcoords="offset points",
-        color=INK,
-        va="top",
-    )
-    ax.set_xlabel("place in the window (characters)")
-    ax.set_ylabel("loss (nats per character)")
-    ax.legend()
-    return fig
-
-
 def plot_gradient_by_layer(norms: Mapping[str, Curve]) -> Figure:
     """The norm of the gradient of one matrix in each block, from the first to the last."""
     fig, ax = figure(7, 3.6)
