@@ -103,5 +103,11 @@ def _cut(texts: tuple[Tokens, ...], max_tokens: int | None) -> list[Tokens]:
     if len(texts) == 1:
         return [texts[0][:room]]
     a, b = texts
-    n_a = min(len(a), max(room - len(b), room - room // 2))  # half, or what b leaves free
+    n_a = room_of_the_first(len(a), len(b), room)
     return [a[:n_a], b[: room - n_a]]
+
+
+def room_of_the_first(n_a: int, n_b: int, room: int) -> int:
+    """How many of its tokens the first text of a pair keeps where both share `room`: half of it,
+    or what the second leaves free."""
+    return min(n_a, max(room - n_b, room - room // 2))

@@ -12,7 +12,7 @@ are computed once, and logistic regression does the rest.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -66,6 +66,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, " n"]:
+        """The tokens of each text, counted."""
+        return np.array([len(tokens) for tokens in self.tokens])
+
     def take(self, places: Sequence[int] | Int[np.ndarray, " m"]) -> "Examples":
         """The examples at these places."""
         tokens = tuple(self.tokens[i] for i in places)
@@ -92,7 +97,7 @@ class Examples:
 
     def places_by_length(self, batch_size: int = 64) -> list[Int[np.ndarray, " batch"]]:
         """All places, those of like length together, so that little is padding."""
-        order = np.argsort([len(tokens) for tokens in self.tokens], kind="stable")
+        order = np.argsort(self.lengths, kind="stable")
         return np.split(order, range(batch_size, len(order), batch_size))
 
     def batches(self, batch_size: int = 64) -> list[Batch]:
@@ -124,8 +129,7 @@ class ShuffledExamples:
         """The batches of an epoch."""
         random = np.random.default_rng([self.seed, share, epoch])
         order = random.permutation(len(self.examples))
-        lengths = np.array([len(tokens) for tokens in self.examples.tokens])
-        batches = []
+        lengths, batches = self.examples.lengths, []
         for start in range(0, len(order), pool := self.POOL * self.batch_size):
             part = order[start : start + pool]
             part = part[np.argsort(lengths[part], kind="stable")]

@@ -25,7 +25,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from course_lib.errors import CourseError
-from course_lib.tokenization.encoder_inputs import EncoderInputs, SpecialTokens, encoder_inputs
+from course_lib.tokenization.encoder_inputs import (
+    EncoderInputs,
+    SpecialTokens,
+    encoder_inputs,
+    room_of_the_first,
+)
 
 IGNORE = -100  # the label of a token that is not scored; F.cross_entropy skips it
 FOLLOWS, DOES_NOT = 0, 1  # the labels of a pair, as Hugging Face has them
@@ -197,7 +202,7 @@ class SentencePairs:
     def _cut(self, a: Sentence, b: Sentence) -> tuple[Sentence, Sentence]:
         """The end of a and the beginning of b, as much as fits beside [CLS], [SEP], [SEP]."""
         room = self.max_tokens - 3
-        n_a = min(len(a), max(room - len(b), room - room // 2))
+        n_a = room_of_the_first(len(a), len(b), room)
         return a[len(a) - n_a :], b[: room - n_a]
 
     @cached_property
