@@ -12,7 +12,9 @@ def nbval_command(*arguments: str, cell_timeout: int = CELL_TIMEOUT) -> list[str
     Only cells tagged `nbval-check-output` are compared; any cell that raises fails.
     """
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-    return [*command, f"--nbval-cell-timeout={cell_timeout}", "-p", "no:cacheprovider", *arguments]
+    command += [f"--nbval-cell-timeout={cell_timeout}", "-p", "no:cacheprovider"]
+    command += ["-p", "no:hypothesispytest"]  # takes 2 s to load, and a notebook needs none of it
+    return [*command, *arguments]
 
 
 def nbval_environment(**more: str) -> dict[str, str]:
