@@ -11,8 +11,9 @@ Five sides go on greedily from the same prompt with the same weights, dtype and 
     uncached   ours, the whole text read anew for every token (a tenth as many tokens)
 
 In float32 all must write the same tokens. Reading the prompt is on the clock for all. Loading is
-timed too: `load_smollm2` against Hugging Face's `from_pretrained(folder, gguf_file=…)`, once each
-(`--loading`). Each run is a process of its own.
+timed too (`--loading`): `load_smollm2` with its unpacked weights kept from an earlier process, the
+same unpacking them, and Hugging Face's `from_pretrained(folder, gguf_file=…)`. Each run is a
+process of its own.
 """
 
 import argparse
@@ -25,7 +26,13 @@ import torch
 from pairs import alternate, conditions, paired_ratio
 
 from course_lib.generation import generate
-from course_lib.models.pretrained import load_smollm2, smollm2_file
+from course_lib.models.gguf import read_gguf
+from course_lib.models.pretrained import (
+    gpt_from_gguf,
+    load_smollm2,
+    smollm2_file,
+    tokenizer_from_gguf,
+)
 
 SIDES = {
     "hf": "Hugging Face as it comes",
@@ -33,6 +40,11 @@ SIDES = {
     "ours": "ours",
     "packed": "ours, weights in 4-bit blocks",
     "uncached": "ours without a cache",
+}
+LOADERS = {
+    "hf": "Hugging Face, gguf_file",
+    "unpacked": "ours, unpacking",
+    "kept": "ours, unpacked before",
 }
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 QUESTION = "Explain to a child why the sky is blue, and why it is red in the evening."
@@ -93,6 +105,10 @@ def load_once(side: str) -> dict:
         transformers.AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32
         )
+    elif side == "unpacked":
+        file = read_gguf(smollm2_file())
+        gpt_from_gguf(file)
+        tokenizer_from_gguf(file)
     else:
         load_smollm2()
     return {"seconds": time.perf_counter() - start}
@@ -105,7 +121,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=list(DTYPES), default=list(DTYPES))
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--loading", action="store_true", help="time loading instead")
-    parser.add_argument("--once", choices=list(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--once", choices=[*SIDES, *LOADERS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
         if arguments.loading:
@@ -119,13 +135,14 @@ def main() -> None:
     print(conditions(arguments.rounds), flush=True)
     here = [sys.executable, __file__]
     if arguments.loading:
-        runs = alternate(
-            ["hf", "ours"], lambda side, _: [*here, "--loading", "--once", side], arguments.rounds
-        )
+        load_smollm2()  # so that there is something kept
+        command = [*here, "--loading", "--once"]
+        runs = alternate(list(LOADERS), lambda side, _: [*command, side], arguments.rounds)
         seconds = {side: [run["seconds"] for run in rows] for side, rows in runs.items()}
-        for side, label in (("hf", "Hugging Face, gguf_file"), ("ours", "load_smollm2")):
-            print(f"{label:<28}{statistics.median(seconds[side]):>8.1f} s")
-        print(f"hf : ours {paired_ratio(seconds['hf'], seconds['ours'])}")
+        for side, label in LOADERS.items():
+            line = f"{label:<28}{statistics.median(seconds[side]):>8.2f} s"
+            ratio = paired_ratio(seconds["hf"], seconds[side])
+            print(line if side == "hf" else f"{line}   hf : this {ratio}")
         return
     for precision in arguments.precisions:
         sides = [s for s in arguments.sides if (s, precision) != ("packed", "fp32")]

@@ -2,22 +2,28 @@
 
 `load_smollm2()` gives SmolLM2-135M-Instruct (Allal et al. 2025, "SmolLM2: When Smol Goes Big"): a
 Llama-shaped `GPT` of 30 layers and the `ChatTokenizer` that goes with it, both from one GGUF file
-of 4-bit blocks, which arrives as a parcel. Unpacking the blocks takes about a second, less than
-reading the same weights from disk as float32 would, so nothing is kept in between.
+of 4-bit blocks, which arrives as a parcel. Unpacking the blocks takes seconds, so the weights are
+kept in the cache as safetensors (540 MB in float32, 140 MB packed), which the next process maps
+into its memory in no time. They can be deleted at any time.
 """
 
+import os
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from course_lib.data import parcels
 from course_lib.errors import CourseError
-from course_lib.models.attention import Rotary
 from course_lib.models.gguf import GGUFFile, GGUFTensor, dequantise, read_gguf
 from course_lib.models.gpt import GPT, GPTConfig
-from course_lib.models.packed import PackedLinear
+from course_lib.models.packed import PackedLinear, pack
 from course_lib.tokenization.bpe import BPETokenizer
 from course_lib.tokenization.chat import ChatTokenizer
 
@@ -65,14 +71,25 @@ def load_smollm2(dtype: torch.dtype = torch.float32, *, packed: bool = False) ->
 
     Raises CourseError when the parcel cannot be fetched or is damaged.
     """
-    file = read_gguf(smollm2_file())
-    return ChatModel(gpt_from_gguf(file, dtype, packed=packed), tokenizer_from_gguf(file))
+    path = smollm2_file()
+    file = read_gguf(path)
+    kept = parcels.cache_dir() / "unpacked" / f"{path.stem}-{_layout(dtype, packed)}.safetensors"
+    return ChatModel(
+        gpt_from_gguf(file, dtype, packed=packed, kept=kept), tokenizer_from_gguf(file)
+    )
 
 
 def gpt_from_gguf(
-    file: GGUFFile, dtype: torch.dtype = torch.float32, *, packed: bool = False
+    file: GGUFFile,
+    dtype: torch.dtype = torch.float32,
+    *,
+    packed: bool = False,
+    kept: Path | None = None,
 ) -> GPT:
     """A Llama-shaped model of a GGUF file, not in training; for `packed` see `load_smollm2`.
+
+    The weights are read from the safetensors file `kept`, if it is there and whole; if not, they
+    are unpacked, and put there.
 
     Raises CourseError for another architecture, where a weight is missing or has another shape, and
     for packed weights in another dtype than bfloat16 or of another kind than Q4_1.
@@ -80,23 +97,87 @@ def gpt_from_gguf(
     if packed and dtype != torch.bfloat16:
         raise CourseError("packed weights work in bfloat16; ask for torch.bfloat16")
     config = _config(file.metadata, tied="output.weight" not in file.tensors)
-    with torch.device("meta"):  # shapes only: no time is lost on random weights
-        model = GPT(config)
-    if packed:
-        _pack_layers(model, file)
-    weights = {}
-    for name, parameter in model.named_parameters():  # a tied head is not named again
-        parts = [dequantise(tensor).to(dtype) for tensor in _tensors(file, name)]
-        weights[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if weights[name].shape != parameter.shape:
+    if kept is not None and kept.is_file():
+        try:
+            return _gpt_with(config, safetensors.torch.load_file(kept))
+        except (safetensors.SafetensorError, CourseError, OSError):
+            pass  # cut off, or of another version of this course: made anew below
+    weights = _unpacked(file, config, dtype, packed)
+    model = _gpt_with(config, weights)
+    if kept is not None:
+        _keep(weights, kept)
+    return model
+
+
+def _unpacked(
+    file: GGUFFile, config: GPTConfig, dtype: torch.dtype, packed: bool
+) -> dict[str, Tensor]:
+    """The weights of a model, by the names they have in it."""
+    weights: dict[str, Tensor] = {}
+    for name, _ in _skeleton(config).named_parameters():  # a tied head is not named again
+        tensors = _tensors(file, name)
+        if packed and name.startswith("blocks.") and "norm" not in name:
+            layer = name.removesuffix("weight")
+            weights |= {layer + part: values for part, values in pack(tensors).items()}
+        else:
+            parts = [dequantise(tensor).to(dtype) for tensor in tensors]
+            weights[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return weights
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out what would fill new weights: they are replaced, and random numbers take time."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
+            return (*args, *kwargs.values())[0]
+        return func(*args, **kwargs)
+
+
+def _skeleton(config: GPTConfig) -> GPT:
+    """A model whose weights have a shape and no values yet."""
+    with _Unfilled():
+        return GPT(config)
+
+
+def _gpt_with(config: GPTConfig, weights: Mapping[str, Tensor]) -> GPT:
+    """The model with these weights; CourseError unless they are all there and of its shapes."""
+    model = _skeleton(config)
+    for name in [name.removesuffix(".q") for name in weights if name.endswith(".q")]:
+        inside, _, layer = name.rpartition(".")
+        packed = PackedLinear(weights[f"{name}.q"], weights[f"{name}.scale_and_zero"])
+        setattr(model.get_submodule(inside), layer, packed)
+    for name, parameter in model.named_parameters():
+        if name not in weights or weights[name].shape != parameter.shape:
             raise CourseError(f"{name} of the GGUF file has another shape than its settings say")
     model.load_state_dict(weights, strict=False, assign=True)
     if config.tied:
         model.head.weight = model.embedding.weight
-    rotary = Rotary(config.d_head, config.context, config.rotary_base)  # computed, not stored
-    for block in model.blocks:
-        block.attention.rotary = rotary
     return model.eval().requires_grad_(False)
+
+
+def _layout(dtype: torch.dtype, packed: bool) -> str:
+    """What unpacked weights depend on, as a part of a file's name."""
+    kind = str(dtype).removeprefix("torch.")
+    if not packed:
+        return kind
+    processor = torch.backends.cpu.get_cpu_capability()
+    return f"{kind}-packed-{processor}-torch-{torch.__version__}".replace(" ", "-")
+
+
+def _keep(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write the file whole or not at all; where that is impossible, do without."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as work:
+            made = Path(work) / path.name
+            safetensors.torch.save_file(dict(weights), made)
+            os.replace(made, path)
+    except (OSError, safetensors.SafetensorError):
+        pass  # a full or read-only disk costs the next process a few seconds, no more
 
 
 def _tensors(file: GGUFFile, name: str) -> list[GGUFTensor]:
@@ -107,19 +188,6 @@ def _tensors(file: GGUFFile, name: str) -> list[GGUFTensor]:
     if missing := [t for t in theirs if t not in file.tensors]:
         raise CourseError(f"the GGUF file has no {missing[0]}; it is not Llama-shaped")
     return [file.tensors[t] for t in theirs]
-
-
-def _pack_layers(model: GPT, file: GGUFFile) -> None:
-    """Put layers that keep the file's blocks in the place of all matrices of the blocks."""
-    for i, block in enumerate(model.blocks):
-        for part, of, name in [
-            (block.attention, "attention", "qkv"),
-            (block.attention, "attention", "out"),
-            (block.mlp, "mlp", "up"),
-            (block.mlp, "mlp", "down"),
-        ]:
-            tensors = _tensors(file, f"blocks.{i}.{of}.{name}.weight")
-            setattr(part, name, PackedLinear(tensors))
 
 
 def _config(metadata: dict[str, Any], tied: bool) -> GPTConfig:

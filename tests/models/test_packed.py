@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from course_lib.errors import CourseError
 from course_lib.generation import generate
 from course_lib.models.gguf import dequantise, read_gguf
-from course_lib.models.packed import PackedLinear
+from course_lib.models.packed import PackedLinear, pack
 from course_lib.models.pretrained import gpt_from_gguf, load_smollm2, smollm2_file
 
 
@@ -22,7 +22,7 @@ def test_a_packed_layer_is_its_unpacked_one_up_to_rounding(file, rows):
     torch.manual_seed(0)
     x = torch.randn(2, rows, 576).bfloat16()
     expected = x.float() @ torch.cat([dequantise(t) for t in tensors]).T
-    found = PackedLinear(tensors)(x)
+    found = PackedLinear(**pack(tensors))(x)
     assert found.dtype == torch.bfloat16
     assert_close(found.float(), expected, atol=0.02 * expected.std().item(), rtol=0.02)
 
@@ -42,6 +42,6 @@ def test_a_packed_model_strays_no_further_than_one_in_bfloat16(file):
 
 def test_what_cannot_be_packed_is_refused(file):
     with pytest.raises(CourseError, match="not of kind Q4_1"):
-        PackedLinear([file.tensors["token_embd.weight"]])
+        pack([file.tensors["token_embd.weight"]])
     with pytest.raises(CourseError, match="bfloat16"):
         gpt_from_gguf(file, packed=True)

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from course_lib.errors import CourseError
 from course_lib.generation import generate
+from course_lib.models import pretrained
 from course_lib.models.gguf import GGUFFile, read_gguf
 from course_lib.models.pretrained import (
     gpt_from_gguf,
@@ -81,3 +82,44 @@ def test_a_file_of_something_else_is_refused(file):
     nothing = GGUFFile({"general.architecture": "llama"}, {})
     with pytest.raises(CourseError, match="does not say"):
         gpt_from_gguf(nothing)
+
+
+def small(file):
+    """The file with one block instead of 30."""
+    return GGUFFile(file.metadata | {"llama.block_count": 1}, file.tensors)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_weights_are_unpacked_once_and_kept(file, tmp_path, monkeypatch, packed):
+    kept = tmp_path / "kept" / "weights.safetensors"
+    tokens = torch.arange(20)[None]
+    first = gpt_from_gguf(small(file), torch.bfloat16, packed=packed, kept=kept)(tokens)
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+    monkeypatch.setattr(pretrained, "_unpacked", None)  # a second unpacking would fail
+    again = gpt_from_gguf(small(file), torch.bfloat16, packed=packed, kept=kept)(tokens)
+    assert torch.equal(again, first)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"", lambda b: b[:8] + b"x" * 99])
+def test_a_damaged_file_of_kept_weights_is_made_anew(file, tmp_path, damage):
+    kept = tmp_path / "weights.safetensors"
+    expected = gpt_from_gguf(small(file), kept=kept).state_dict()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    found = gpt_from_gguf(small(file), kept=kept).state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert kept.read_bytes() == whole
+
+
+def test_kept_weights_of_another_model_are_not_taken(file, tmp_path):
+    kept = tmp_path / "weights.safetensors"
+    gpt_from_gguf(small(file), kept=kept)
+    two = GGUFFile(file.metadata | {"llama.block_count": 2}, file.tensors)
+    assert len(gpt_from_gguf(two, kept=kept).blocks) == 2
+
+
+def test_weights_that_cannot_be_kept_are_done_without(file, tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder is needed")
+    kept = tmp_path / "taken" / "weights.safetensors"
+    assert gpt_from_gguf(small(file), kept=kept).config.n_layers == 1
