@@ -1,6 +1,7 @@
 """A few seconds of each long experiment of chapter 06: it runs, and says what pages read."""
 
 import json
+import math
 
 import pytest
 
@@ -55,3 +56,24 @@ def test_a_kept_translator_comes_back(monkeypatch, tmp_path):
     )
     assert gap < 0.01  # 16-bit numbers
     assert BPETokenizer.load(place / "source.json") == translator.source
+
+
+@pytest.mark.parametrize("place", [0, 14, 20])
+def test_a_slice_of_norms_and_positions(place, monkeypatch, tmp_path):
+    experiment = records.find(ROOT, "norms-and-positions")
+    setting = experiment.grid[place] | {"depth": 1}
+    monkeypatch.setitem(inside(experiment), "STEPS", {"norm": 2, "positions": 2})
+    monkeypatch.setitem(inside(experiment), "BLOCKS", 4)
+    results = experiment.run(setting, 0, tmp_path)
+    if setting["compares"] == "norm":
+        assert 2 < results["val_loss"] < 7
+    else:
+        assert len(results["loss_by_place"]) == 256
+        assert all(map(math.isfinite, results["loss_by_place"]))
+
+
+def test_both_norms_get_the_same_learning_rates():
+    grid = records.find(ROOT, "norms-and-positions").grid
+    rates = {(s["norm"], s["depth"], s["lr"]) for s in grid if s["compares"] == "norm"}
+    for _, depth, lr in rates:
+        assert {("pre", depth, lr), ("post", depth, lr)} <= rates
