@@ -18,7 +18,7 @@ def plot_reported_and_true(
     Left the loss of hidden tokens, with `levels` drawn down; right the share of pairs that is
     right.
     """
-    fig, both = plt.subplots(1, 2, figsize=(8.8, 0.9 + 0.4 * len(stages)), sharey=True)
+    fig, both = plt.subplots(1, 2, figsize=(8.6, 0.9 + 0.4 * len(stages)), sharey=True)
     rows = range(len(stages))
     for ax, values in zip(both, (nats, right), strict=True):
         for row, pair in zip(rows, values, strict=True):
