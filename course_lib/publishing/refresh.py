@@ -262,7 +262,8 @@ def problems(notebook: nbformat.NotebookNode, root: Path) -> Iterator[str]:
         where = f"cell {number} ({cell.source.strip().partition(chr(10))[0][:50]})"
         tagged = COMPARED in cell.metadata.get("tags", [])
         for output in cell.outputs:
-            text = json.dumps(output, ensure_ascii=False)
+            shown = {k: v for k, v in output.get("data", {}).items() if k != "image/png"}
+            text = json.dumps({**output, "data": shown}, ensure_ascii=False)
             if output.get("name") == "stderr":
                 yield f"{where} wrote to stderr ({output.text[:80]!r}): mend the warning"
             if any(path in text for path in here if len(path) > 1):

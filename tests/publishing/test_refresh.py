@@ -101,6 +101,18 @@ def test_progress_bars_and_timestamps_do_not_reach_the_page_but_warnings_beside_
     assert "wrote to stderr" in next(iter(problems(notebook, Path("/nowhere"))))
 
 
+def test_what_the_letters_of_a_picture_spell_by_chance_is_no_path():
+    cell = nbformat.v4.new_code_cell(
+        "x", metadata={"mystnb": {"image": {"alt": "A line that rises to the right."}}}
+    )
+    picture = {"image/png": "iVBOR/nowhere/w0KGgo=", "text/plain": "a figure"}
+    cell.outputs = [nbformat.v4.new_output("display_data", data=picture)]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    assert list(problems(notebook, Path("/nowhere"))) == []
+    cell.outputs[0].data["text/plain"] = "/nowhere/file"
+    assert any("path of this machine" in said for said in problems(notebook, Path("/nowhere")))
+
+
 def test_an_edit_made_while_the_page_runs_is_not_lost(page, monkeypatch):
     file = page("1 + 1")
     run = publisher._run
