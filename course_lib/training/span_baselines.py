@@ -1,9 +1,9 @@
 """Answers without a network: what rules and counted words find in a text of stated facts.
 
 A `StatementReader` learns from training rows between which words values stand ("The capital is
-….") and so cuts a context into facts. The baselines then choose one: any fact, the longest number,
-the fact that shares most words with the question, or the kind of fact that answered the most
-similar question in training.
+….") and so cuts a context into facts. The baselines then choose one: the longest number, the fact
+that shares most words with the question, or the kind of fact that answered the most similar
+question in training.
 """
 
 import re
@@ -75,16 +75,6 @@ class StatementReader:
 def words(text: str) -> set[str]:
     """The different words of a text, in small letters."""
     return set(re.findall(r"\w+", text.lower()))
-
-
-def random_value(reader: StatementReader, seed: int = 0) -> Baseline:
-    """The value of any fact of the context: what knowing the form alone is worth."""
-
-    def answer(row: Mapping) -> str:
-        values = list(reader.facts(row["context"]).values())
-        return Random(f"{seed} {row['question']}").choice(values)
-
-    return answer
 
 
 def longest_number(row: Mapping) -> str:
