@@ -489,6 +489,10 @@ def two_tokens_at_least(start, end, longest):
     return place
 
 
+def scores_swapped(start, end, longest):
+    return best_span(end, start, longest)
+
+
 @st.composite
 def span_scores(draw):
     n = draw(st.integers(2, 5))
@@ -547,6 +551,122 @@ def answers(draw):
     gold = draw(st.lists(word, min_size=1, max_size=4))
     other = st.one_of(st.lists(word, min_size=1, max_size=4), st.permutations(gold))
     return " ".join(draw(other)), " ".join(gold)
+
+
+# 09.10 ------------------------------------------------------------ from characters to tokens
+
+
+def answer_tokens(offsets: Int[np.ndarray, "tokens 2"], start: int, end: int) -> tuple[int, int]:
+    """The first and the last token of the answer that stands at characters [start, end).
+
+    Token i covers the characters [offsets[i, 0], offsets[i, 1]) of the context. A token belongs to
+    the answer if they share a character. Where the tokens end before the answer does, it was cut
+    off: (-1, -1).
+
+    >>> offsets = np.array([[0, 3], [4, 9], [9, 12]])
+    >>> answer_tokens(offsets, 4, 9)
+    (1, 1)
+    >>> answer_tokens(offsets, 10, 14)
+    (-1, -1)
+    """
+    if offsets[-1, 1] < end:
+        return -1, -1
+    inside = [i for i, (a, b) in enumerate(offsets) if b > start and a < end]
+    return inside[0], inside[-1]
+
+
+def end_taken_for_a_character(offsets, start, end):
+    if offsets[-1, 1] < end:
+        return -1, -1
+    inside = [i for i, (a, b) in enumerate(offsets) if b > start and a <= end]
+    return inside[0], inside[-1]
+
+
+def one_behind_the_last(offsets, start, end):
+    first, last = answer_tokens(offsets, start, end)
+    return (first, last) if first < 0 else (first, last + 1)
+
+
+def cut_off_but_kept(offsets, start, end):
+    inside = [i for i, (a, b) in enumerate(offsets) if b > start and a < end]
+    return (inside[0], inside[-1]) if inside else (-1, -1)
+
+
+def only_whole_tokens(offsets, start, end):
+    if offsets[-1, 1] < end:
+        return -1, -1
+    inside = [i for i, (a, b) in enumerate(offsets) if a >= start and b <= end]
+    return (inside[0], inside[-1]) if inside else (-1, -1)
+
+
+def in_characters(offsets, start, end):
+    return (-1, -1) if offsets[-1, 1] < end else (start, end - 1)
+
+
+@st.composite
+def answers_in_tokens(draw):
+    n = draw(st.integers(1, 5))
+    offsets, place = [], 0
+    for _ in range(n):
+        place += draw(st.integers(0, 1))  # a space, or none
+        length = draw(st.integers(1, 3))
+        offsets.append((place, place + length))
+        place += length
+    first = draw(st.integers(0, n - 1))
+    last = draw(st.integers(first, n - 1))
+    start = draw(st.integers(offsets[first][0], offsets[first][1] - 1))
+    end = draw(st.integers(max(start, offsets[last][0]) + 1, offsets[last][1]))
+    kept = draw(st.integers(1, n)) if draw(st.booleans()) else n
+    return np.array(offsets[:kept]), start, end
+
+
+# 09.11 ------------------------------------------------------------------- found at which rank
+
+
+def recall_and_mrr(similarity: Float[np.ndarray, "n n"], k: int) -> tuple[float, float]:
+    """Recall at k and mean reciprocal rank: similarity[i, j] is that of query i and text j.
+
+    The right text of query i is text i. Its rank is 1 where no other is as similar; one that is
+    exactly as similar counts as found before it. Recall at k is the share of queries whose right
+    text has a rank of at most k.
+
+    >>> recall_and_mrr(np.array([[0.5, 0.9], [0.1, 0.3]]), 1)  # ranks 2 and 1
+    (0.5, 0.75)
+    """
+    right = np.diag(similarity)[:, None]
+    ranks = (similarity >= right).sum(1)
+    return float((ranks <= k).mean()), float((1 / ranks).mean())
+
+
+def texts_look_for_queries(similarity, k):
+    return recall_and_mrr(similarity.T, k)
+
+
+def equals_come_after(similarity, k):
+    ranks = 1 + (similarity > np.diag(similarity)[:, None]).sum(1)
+    return float((ranks <= k).mean()), float((1 / ranks).mean())
+
+
+def one_rank_too_many(similarity, k):
+    return recall_and_mrr(similarity, k + 1)[0], recall_and_mrr(similarity, k)[1]
+
+
+def one_over_the_mean_rank(similarity, k):
+    recall, _ = recall_and_mrr(similarity, k)
+    ranks = (similarity >= np.diag(similarity)[:, None]).sum(1)
+    return recall, float(1 / ranks.mean())
+
+
+def cut_at_k(similarity, k):
+    ranks = (similarity >= np.diag(similarity)[:, None]).sum(1)
+    found = ranks <= k
+    return float(found.mean()), float((found / ranks).mean())
+
+
+@st.composite
+def similarities(draw):
+    n = draw(st.integers(1, 4))
+    return draw(matrices(n, n)), draw(st.integers(1, 3))
 
 
 EXERCISES = [
@@ -741,6 +861,7 @@ EXERCISES = [
             start_chosen_first: "The best start need not belong to the best span: compare the "
             "sums.",
             two_tokens_at_least: "An answer may be one token: the end may be the start.",
+            scores_swapped: "You took the start's score for the end, and the end's for the start.",
         },
         hints=(
             "Try every start i, and every end j from i on.",
@@ -771,6 +892,58 @@ EXERCISES = [
             "answer.lower().split()",
             "Common: min(a.count(word), b.count(word)), summed over the words of set(a).",
             "2 * common / (len(a) + len(b))",
+        ),
+    ),
+    Exercise(
+        id="09.10",
+        title="From characters to tokens",
+        objective="You can find the tokens of an answer, and notice that it was cut off.",
+        points=2,
+        minutes=12,
+        difficulty=2,
+        reference=answer_tokens,
+        inputs=answers_in_tokens(),
+        without=BY_HAND,
+        elective=True,
+        mistakes={
+            end_taken_for_a_character: "Character `end` is the first that does not belong to the "
+            "answer; the token that begins there does not belong to it.",
+            one_behind_the_last: "Return the last token itself, not the one behind it.",
+            cut_off_but_kept: "Half an answer is a wrong answer: where the tokens end before it "
+            "does, return (-1, -1).",
+            only_whole_tokens: "A token that is only partly in the answer belongs to it too.",
+            in_characters: "You returned places of characters; count in tokens.",
+        },
+        hints=(
+            "The answer was cut off where the last token's end, offsets[-1, 1], lies before end.",
+            "[a, b) and [start, end) share a character when b > start and a < end.",
+            "Collect the i of these tokens; return the first and the last of them.",
+        ),
+    ),
+    Exercise(
+        id="09.11",
+        title="Found at which rank",
+        objective="You can measure how well texts are found by others.",
+        points=2,
+        minutes=12,
+        difficulty=2,
+        reference=recall_and_mrr,
+        inputs=similarities(),
+        without=BY_HAND,
+        elective=True,
+        mistakes={
+            texts_look_for_queries: "Each query, a row, ranks all texts; yours rank the queries of "
+            "a text.",
+            equals_come_after: "What is exactly as similar counts as found before the right text: "
+            "a model that finds all alike must not come first.",
+            one_rank_too_many: "Ranks begin at 1: at most k means rank <= k.",
+            one_over_the_mean_rank: "Take 1 / rank for each query, then the mean.",
+            cut_at_k: "The mean reciprocal rank counts every query, also those found after k.",
+        },
+        hints=(
+            "np.diag(similarity) holds how similar the right texts are.",
+            "rank = how many entries of the row are at least as high as the right one.",
+            "ranks = (similarity >= right[:, None]).sum(1)",
         ),
     ),
 ]
