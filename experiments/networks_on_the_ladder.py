@@ -41,7 +41,7 @@ EXPERIMENT = Experiment(
         for length in ({"steps": 750}, {"seconds": 120})
         for name in NETWORKS
     ),
-    seeds=3,
+    seeds=5,
     run=run,
     probe=probe,
 )

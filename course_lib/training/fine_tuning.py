@@ -97,12 +97,19 @@ class Examples:
 
     def places_by_length(self, batch_size: int = 64) -> list[Int[np.ndarray, " batch"]]:
         """All places, those of like length together, so that little is padding."""
-        order = np.argsort(self.lengths, kind="stable")
-        return np.split(order, range(batch_size, len(order), batch_size))
+        return places_by_length(self.lengths, batch_size)
 
     def batches(self, batch_size: int = 64) -> list[Batch]:
         """All of them once: for validation."""
         return [self.batch(places) for places in self.places_by_length(batch_size)]
+
+
+def places_by_length(
+    lengths: Int[np.ndarray, " n"], batch_size: int
+) -> list[Int[np.ndarray, " batch"]]:
+    """The places of texts of these lengths in batches, those of like length together."""
+    order = np.argsort(lengths, kind="stable")
+    return np.split(order, range(batch_size, len(order), batch_size))
 
 
 @dataclass(frozen=True)
@@ -200,30 +207,28 @@ RECIPES = {
 }
 
 
-def freeze(model: BertForSequenceClassification, layers: int) -> None:
-    """Let the embeddings and the lowest `layers` blocks stay as they are, and all else learn.
-
-    With 0 everything learns, the embeddings too.
-    """
+def freeze(model: nn.Module, layers: int) -> None:
+    """Let the embeddings and the lowest `layers` blocks of `model.bert` stay as they are, and all
+    else of the model learn. With 0 everything learns, the embeddings too."""
     model.requires_grad_(True)
     if layers:
         model.bert.embeddings.requires_grad_(False)
         model.bert.blocks[:layers].requires_grad_(False)
 
 
-def parameter_groups(model: BertForSequenceClassification, recipe: Recipe) -> list[dict]:
+def parameter_groups(bert: Bert, head: nn.Module, recipe: Recipe) -> list[dict]:
     """What learns, for an optimiser: the head at `head_lr`, each layer at its own rate.
 
     Layer l of L learns at lr · layer_decay^(L − l), the embeddings at lr · layer_decay^L (Howard &
     Ruder 2018, section 3.2, "discriminative fine-tuning"). Matrices decay, biases and norms don't.
     """
-    n_layers = len(model.bert.blocks)
-    parts = [(model.bert.embeddings, n_layers)]
-    parts += [(block, n_layers - 1 - i) for i, block in enumerate(model.bert.blocks)]
-    parts += [(model.bert.pooler, 0)] if model.bert.pooler else []
+    n_layers = len(bert.blocks)
+    parts = [(bert.embeddings, n_layers)]
+    parts += [(block, n_layers - 1 - i) for i, block in enumerate(bert.blocks)]
+    parts += [(bert.pooler, 0)] if bert.pooler else []
     rates = [(part, recipe.lr * recipe.layer_decay**below_top) for part, below_top in parts]
     groups = []
-    for part, rate in [*rates, (model.classifier, recipe.head_lr)]:
+    for part, rate in [*rates, (head, recipe.head_lr)]:
         for is_matrix, decay in ((True, recipe.weight_decay), (False, 0.0)):
             chosen = [p for p in trainable(part) if (p.ndim >= 2) == is_matrix]
             if chosen:
@@ -244,13 +249,14 @@ def fine_tune(
     patience: int | None = None,
     dropout: float | int | None = None,
     smoothing: float = 0.0,
+    bf16: bool = False,
 ) -> tuple[BertForSequenceClassification, History]:
     """A classifier on a copy of `bert`, trained on the examples, and how that went.
 
     With `validation` the model comes back as it was at its lowest validation loss, seen after
     `every` steps; without, as it is at the end. `seed` decides the head's (or the random weights')
     start, the order of the examples and dropout. LoRA's corrections come back merged.
-    `dropout` replaces that of the encoder and the head.
+    `dropout` replaces that of the encoder and the head. `bf16` trains in bfloat16 where it can be.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -276,7 +282,7 @@ def fine_tune(
         stage = train(
             model,
             lambda step, share, done=done: batches(done + step, share),
-            AdamW(parameter_groups(model, recipe), betas=(0.9, 0.999)),
+            AdamW(parameter_groups(model.bert, model.classifier, recipe), betas=(0.9, 0.999)),
             objective=loss,
             schedule=partial(cosine, warmup=recipe.warmup),
             steps=until - done,
@@ -284,6 +290,7 @@ def fine_tune(
             every=every,
             seed=seed,
             patience=patience,
+            bf16=bf16,
         )
         history = _joined(history, stage)
         done = until

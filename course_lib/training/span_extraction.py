@@ -29,11 +29,16 @@ from torch.optim import AdamW
 from course_lib.errors import CourseError
 from course_lib.models.bert import Bert
 from course_lib.models.bert_heads import BertForQuestionAnswering
-from course_lib.models.lora import add_lora, merge, trainable
+from course_lib.models.lora import add_lora, merge
 from course_lib.models.pretrained_bert import PretrainedBert
 from course_lib.tokenization.encoder_inputs import EncoderInputs, SpecialTokens, encoder_inputs
 from course_lib.tokenization.offsets import encode_with_offsets
-from course_lib.training.fine_tuning import Recipe
+from course_lib.training.fine_tuning import (
+    Recipe,
+    freeze,
+    parameter_groups,
+    places_by_length,
+)
 from course_lib.training.history import History
 from course_lib.training.loop import train
 from course_lib.training.objectives import evaluating
@@ -161,8 +166,7 @@ class Questions:
 
     def places_by_length(self, batch_size: int = 32) -> list[Int[np.ndarray, " batch"]]:
         """All places, those of like length together, so that little is padding."""
-        order = np.argsort(self.lengths, kind="stable")
-        return np.split(order, range(batch_size, len(order), batch_size))
+        return places_by_length(self.lengths, batch_size)
 
 
 def context_start(row: Question) -> int:
@@ -264,37 +268,27 @@ def learn_spans(
     `seed` decides how the head starts (with `recipe.pretrained` False the encoder too), the order
     of the questions and dropout. LoRA's corrections come back merged.
 
-    Raises CourseError for a recipe with rates by layer or thawing, which are for classifiers.
+    Raises CourseError for a recipe that thaws layer after layer, which is for classifiers.
     """
-    if recipe.thaw or recipe.layer_decay != 1:
-        raise CourseError("answers are learned at one rate in all layers; take another recipe")
+    if recipe.thaw:
+        raise CourseError("answers are learned in one stage; take a recipe without thawing")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertForQuestionAnswering.on(bert if recipe.pretrained else Bert(bert.config))
         if recipe.lora_rank:
             add_lora(model.bert, recipe.lora_rank, alpha=2 * recipe.lora_rank)
-    if recipe.frozen_layers:
-        model.bert.embeddings.requires_grad_(False)
-        model.bert.blocks[: recipe.frozen_layers].requires_grad_(False)
-    groups = [
-        {
-            "params": [p for p in trainable(part) if (p.ndim >= 2) == is_matrix],
-            "lr": lr,
-            "weight_decay": decay,
-        }
-        for part, lr in ((model.bert, recipe.lr), (model.qa_outputs, recipe.head_lr))
-        for is_matrix, decay in ((True, recipe.weight_decay), (False, 0.0))
-    ]
+        else:
+            freeze(model, recipe.frozen_layers)
     history = train(
         model,
         ShuffledQuestions(questions, recipe.batch_size, seed),
-        AdamW([group for group in groups if group["params"]], betas=(0.9, 0.999)),
+        AdamW(parameter_groups(model.bert, model.qa_outputs, recipe), betas=(0.9, 0.999)),
         objective=span_loss,
         schedule=partial(cosine, warmup=recipe.warmup),
         steps=steps,
         seed=seed,
     )
-    merge(model) if recipe.lora_rank else model.requires_grad_(True)
+    merge(model) if recipe.lora_rank else freeze(model, 0)
     return model, history
 
 

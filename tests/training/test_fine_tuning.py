@@ -89,7 +89,9 @@ def test_frozen_layers_stay_and_the_rest_moves(bert, examples):
 def test_each_layer_has_its_rate(bert):
     model = BertForSequenceClassification.on(bert)
     freeze(model, 0)
-    groups = parameter_groups(model, Recipe(lr=1e-3, head_lr=1e-2, layer_decay=0.5))
+    groups = parameter_groups(
+        model.bert, model.classifier, Recipe(lr=1e-3, head_lr=1e-2, layer_decay=0.5)
+    )
     rate = {p: group["lr"] for group in groups for p in group["params"]}
     assert len(rate) == len(list(model.parameters()))
     expected = {"embeddings": 1.25e-4, "blocks.0": 2.5e-4, "blocks.1": 5e-4, "blocks.2": 1e-3}
@@ -117,6 +119,15 @@ def test_full_fine_tuning_learns_what_a_probe_of_random_weights_does_not(bert, e
     recipe = Recipe(lr=3e-3, head_lr=3e-3)
     model, _ = fine_tune(bert, recipe, examples, examples, steps=150, every=50)
     assert correct(predicted_logits(model, examples), examples).mean() > 0.95
+
+
+def test_bfloat16_learns_about_the_same(bert, examples):
+    exact, rounded = (
+        fine_tune(bert, RECIPES["full"], examples, steps=4, bf16=bf16)[1].train_loss
+        for bf16 in (False, True)
+    )
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, abs=0.05)
 
 
 def test_the_encoder_given_is_not_changed(bert, examples):

@@ -219,11 +219,21 @@ def test_what_is_frozen_stays_and_a_run_can_be_repeated(small, questions, recipe
     assert all(torch.equal(before[name], p) for name, p in small.model.state_dict().items())
 
 
-def test_recipes_for_classifiers_are_refused(small, questions):
-    with pytest.raises(CourseError):
+def test_a_recipe_in_stages_is_refused(small, questions):
+    with pytest.raises(CourseError, match="without thawing"):
         learn_spans(small.model, questions, Recipe(thaw=True), steps=1)
-    with pytest.raises(CourseError):
-        learn_spans(small.model, questions, Recipe(layer_decay=0.5), steps=1)
+
+
+def test_the_layers_may_have_rates_of_their_own(small, questions):
+    recipe = Recipe(lr=1e-3, layer_decay=1e-9)  # so small that only the last layer moves
+    model, _ = learn_spans(small.model, questions, recipe, steps=2)
+    moved = {
+        name: (p - small.model.get_parameter(name)).abs().max().item()
+        for name, p in model.bert.named_parameters()
+    }
+    last = f"blocks.{len(small.model.blocks) - 1}"
+    assert max(gap for name, gap in moved.items() if name.startswith("embeddings")) < 1e-6
+    assert max(gap for name, gap in moved.items() if name.startswith(last)) > 1e-4
 
 
 def test_the_mean_loss_counts_answers(small, questions):
