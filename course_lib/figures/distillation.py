@@ -22,6 +22,7 @@ def plot_soft_labels(
     axes[0].grid(visible=False)
     for ax, (name, p) in zip(axes[1:], answers.items(), strict=True):
         ax.bar(range(len(p)), p, color=BLUE)
+        ax.set_axisbelow(True)
         ax.set_ylim(0, 1)
         ax.set_xticks(range(len(p)))
         ax.set_xlabel("digit")
