@@ -79,7 +79,7 @@ def jensen_shannon(
 
     Divided by β it tends to the forward KL as β → 0, divided by 1 − β to the reverse as β → 1.
     Raises CourseError unless 0 < β < 1. Agarwal et al. (2024), "On-Policy Distillation of Language
-    Models", equation 1.
+    Models".
     """
     if not 0 < beta < 1:
         raise CourseError(f"β is {beta}; the mixture needs both: give a number between 0 and 1")
