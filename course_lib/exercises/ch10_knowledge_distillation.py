@@ -87,8 +87,12 @@ def kl_divergence(
     >>> kl_divergence(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])).round(3)
     array([0.693])
     """
-    safe = np.where(teacher > 0, teacher, 1.0)
-    return (teacher * (np.log(safe) - np.log(student))).sum(1)
+    nats = []
+    for row in range(len(teacher)):
+        p, q = teacher[row], student[row]
+        said = p > 0
+        nats.append((p[said] * np.log(p[said] / q[said])).sum())
+    return np.array(nats)
 
 
 def the_other_direction(teacher, student):
@@ -187,7 +191,9 @@ def without_the_teachers_entropy(student, teacher, T):
 @st.composite
 def two_logits_and_T(draw):
     rows, classes = draw(st.integers(1, 3)), draw(st.integers(2, 4))
-    return draw(logits(rows, classes)), draw(logits(rows, classes)), draw(temperatures)
+    shift = draw(st.sampled_from([0.0, 5000.0]))  # exp of it is infinite
+    student, teacher = draw(logits(rows, classes)), draw(logits(rows, classes))
+    return student + shift, teacher + shift, draw(temperatures)
 
 
 # 10.4 -------------------------------------------------------------- the gradient, by hand
@@ -406,51 +412,56 @@ def texts_to_distil(draw):
 
 def best_by_both(
     teacher: Float[np.ndarray, " outcomes"], students: Float[np.ndarray, "students outcomes"]
-) -> tuple[int, int]:
-    """The students with the smallest KL(teacher ‖ student) and KL(student ‖ teacher), as indices.
+) -> tuple[int, float, int, float]:
+    """Who has the smallest KL(teacher ‖ student), and that; the same for KL(student ‖ teacher).
 
-    All probabilities are above 0. Of equals the first. A small student cannot be right
-    everywhere: the first covers all that the teacher says, the second keeps to a part of it.
+    Students are named by their row. All probabilities are above 0. Of equals the first.
 
-    >>> teacher = np.array([0.48, 0.04, 0.48])
-    >>> best_by_both(teacher, np.array([[0.98, 0.01, 0.01], [0.33, 0.34, 0.33]]))
-    (1, 0)
+    >>> two_modes = np.array([0.495, 0.01, 0.495])
+    >>> best = best_by_both(two_modes, np.array([[0.98, 0.01, 0.01], [0.33, 0.34, 0.33]]))
+    >>> [round(value, 3) for value in best]
+    [1, 0.366, 0, 0.63]
     """
     log_p, log_q = np.log(teacher), np.log(students)
     forward = (teacher * (log_p - log_q)).sum(1)
     reverse = (students * (log_q - log_p)).sum(1)
-    return int(forward.argmin()), int(reverse.argmin())
+    covers, seeks = int(forward.argmin()), int(reverse.argmin())
+    return covers, float(forward[covers]), seeks, float(reverse[seeks])
 
 
 def directions_swapped(teacher, students):
-    forward, reverse = best_by_both(teacher, students)
-    return reverse, forward
+    covers, forward, seeks, reverse = best_by_both(teacher, students)
+    return seeks, reverse, covers, forward
 
 
 def forward_twice(teacher, students):
-    forward, _ = best_by_both(teacher, students)
-    return forward, forward
+    covers, forward, _, _ = best_by_both(teacher, students)
+    return covers, forward, covers, forward
 
 
 def reverse_twice(teacher, students):
-    _, reverse = best_by_both(teacher, students)
-    return reverse, reverse
+    _, _, seeks, reverse = best_by_both(teacher, students)
+    return seeks, reverse, seeks, reverse
 
 
 def by_the_squared_gap(teacher, students):
     best = int(((students - teacher) ** 2).sum(1).argmin())
-    return best, best
+    log_p, log_q = np.log(teacher), np.log(students[best])
+    forward, reverse = teacher @ (log_p - log_q), students[best] @ (log_q - log_p)
+    return best, float(forward), best, float(reverse)
 
 
 def the_worst(teacher, students):
     log_p, log_q = np.log(teacher), np.log(students)
     forward = (teacher * (log_p - log_q)).sum(1)
-    return int(forward.argmax()), int((students * (log_q - log_p)).sum(1).argmax())
+    reverse = (students * (log_q - log_p)).sum(1)
+    return int(forward.argmax()), float(forward.max()), int(reverse.argmax()), float(reverse.max())
 
 
 def entropy_of_the_student_forgotten(teacher, students):
-    forward, _ = best_by_both(teacher, students)
-    return forward, int((-students * np.log(teacher)).sum(1).argmin())
+    covers, forward, _, _ = best_by_both(teacher, students)
+    cross = (-students * np.log(teacher)).sum(1)
+    return covers, forward, int(cross.argmin()), float(cross.min())
 
 
 @st.composite
@@ -671,11 +682,11 @@ def ancestors(cites: dict[str, list[str]], year: dict[str, int], name: str) -> l
     >>> ancestors(cites, {"c": 2019, "b": 2017, "a": 2014, "other": 2006}, "c")
     ['a', 'b']
     """
-    found, to_read = set(), list(cites[name])
-    while to_read:
+    found, to_read = [], list(cites[name])
+    while len(to_read) > 0:
         work = to_read.pop()
         if work not in found:
-            found.add(work)
+            found.append(work)
             to_read.extend(cites[work])
     return sorted(found, key=lambda work: (year[work], work))
 
@@ -773,8 +784,8 @@ EXERCISES = [
         },
         hints=(
             "Each row: Σ p (log p − log q), p the teacher's.",
-            "Replace p by 1 inside the logarithm where p is 0.",
-            "np.where(teacher > 0, teacher, 1.0)",
+            "Row by row: keep only the classes with p > 0.",
+            "said = p > 0; (p[said] * np.log(p[said] / q[said])).sum()",
         ),
     ),
     Exercise(
@@ -1061,7 +1072,7 @@ EXERCISES = [
             by_name: "Sort by year, and by name only within a year.",
         },
         hints=(
-            "Keep a list of works still to read, and a set of those found.",
+            "Keep a list of works still to read, and a list of those found.",
             "Read a work once, then put on the list what it cites.",
             "sorted(found, key=lambda work: (year[work], work))",
         ),

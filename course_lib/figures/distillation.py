@@ -10,7 +10,7 @@ from course_lib.figures.style import BLUE, GREY, INK, LINES, ORANGE, PLATE, figu
 
 
 def plot_soft_labels(
-    picture: Float[np.ndarray, "height width"], answers: Mapping[str, Sequence[float]]
+    picture: Float[np.ndarray, "height width"], answers: Mapping[str, Sequence[float | int]]
 ) -> Figure:
     """A picture, and beside it the probabilities of the ten digits by each kind of answer."""
     fig, axes = plt.subplots(
@@ -53,7 +53,9 @@ def plot_dark_knowledge(
 
 
 def plot_entropy(
-    temperatures: Sequence[float], curves: Mapping[str, Sequence[float]], highest: float
+    temperatures: Sequence[float | int],
+    curves: Mapping[str, Sequence[float | int]],
+    highest: float | int,
 ) -> Figure:
     """Mean entropy of the answers against the temperature; `highest` is that of knowing nothing."""
     fig, ax = figure(7, 3.4)
@@ -73,7 +75,9 @@ def plot_entropy(
 
 
 def plot_by_seed(
-    methods: Mapping[str, Sequence[float]], unit: str, levels: Mapping[str, float] | None = None
+    methods: Mapping[str, Sequence[float | int]],
+    unit: str,
+    levels: Mapping[str, float | int] | None = None,
 ) -> Figure:
     """A row a method: a ring for each seed, a bar through their mean; `levels` drawn down."""
     fig, ax = figure(7.6, 0.9 + 0.38 * len(methods))
@@ -92,7 +96,9 @@ def plot_by_seed(
 
 
 def plot_gradient_sizes(
-    temperatures: Sequence[float], norms: Mapping[str, Sequence[float]], limit: float
+    temperatures: Sequence[float | int],
+    norms: Mapping[str, Sequence[float | int]],
+    limit: float | int,
 ) -> Figure:
     """Norm of the gradient against T, both on log scales; `limit` is that of matching logits."""
     fig, ax = figure(7, 3.6)
@@ -127,7 +133,7 @@ def plot_cover_and_seek(
 
 
 def plot_excess(
-    tokens: Sequence[int], methods: Mapping[str, Sequence[Sequence[float]]], unit: str
+    tokens: Sequence[int], methods: Mapping[str, Sequence[Sequence[float | int]]], unit: str
 ) -> Figure:
     """Excess over the floor against the amount of text, both on log scales: one line a method.
 
@@ -154,8 +160,8 @@ def plot_excess(
 
 def plot_map(
     values: Float[np.ndarray, "alphas temperatures"],
-    alphas: Sequence[float],
-    temperatures: Sequence[float],
+    alphas: Sequence[float | int],
+    temperatures: Sequence[float | int],
     unit: str,
     marked: Sequence[tuple[int, int]] = (),
 ) -> Figure:
@@ -181,7 +187,9 @@ def plot_map(
     return fig
 
 
-def plot_differences(rows: Mapping[str, tuple[float, float, float]], unit: str) -> Figure:
+def plot_differences(
+    rows: Mapping[str, tuple[float | int, float | int, float | int]], unit: str
+) -> Figure:
     """A row a comparison: the difference with its interval (difference, low, high), and zero."""
     fig, ax = figure(7.6, 0.9 + 0.36 * len(rows))
     for row, (difference, low, high) in enumerate(rows.values()):
