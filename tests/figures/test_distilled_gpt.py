@@ -49,12 +49,12 @@ def test_an_account_has_a_mark_a_seed_and_their_mean():
 
 
 def test_lines_hold_what_they_are_given():
-    ax = plot_by_place([16, 48], {"own": [1.0, 2.0]}).axes[0]
+    ax = plot_by_place([16.0, 48.0], {"own": [1.0, 2.0]}).axes[0]
     assert list(ax.lines[0].get_ydata()) == [1.0, 2.0]
     ax = plot_rarity({"soft": {"0": 3.0, "1–5": 2.0}}, "the text").axes[0]
     assert list(ax.lines[0].get_ydata()) == [3.0, 2.0]
-    ax = plot_seconds({"hard": ([1, 2], [3.0, 2.5])}, 1.5).axes[0]
-    assert list(ax.lines[0].get_xdata()) == [1, 2]
+    ax = plot_seconds({"hard": ([1.0, 2.0], [3.0, 2.5])}, 1.5).axes[0]
+    assert list(ax.lines[0].get_xdata()) == [1.0, 2.0]
     assert set(ax.lines[1].get_ydata()) == {1.5}
     ax = plot_both_ways([0.5, 0.5], {"fit": [0.4, 0.6]}).axes[0]
     assert list(ax.lines[0].get_ydata()) == [0.4, 0.6]
