@@ -61,5 +61,6 @@ def test_lines_hold_what_they_are_given():
     left, right = plot_top_k([1, 2], {"tail": [2.0, 1.5]}, 1.4, [0.4, 0.2]).axes
     assert list(left.lines[0].get_ydata()) == [2.0, 1.5]
     assert list(right.lines[0].get_ydata()) == [0.4, 0.2]
-    ax = plot_written([0.0, 1.0], {"pairs": [0.1, 0.9]}, {"pairs": 0.8}).axes[0]
+    measures = {"pairs": [0.1, 0.9], "entropy": [2.0, 3.0]}
+    ax = plot_written([0.0, 1.0], measures, {"pairs": 0.8, "entropy": 2.5}).axes[0]
     assert set(ax.lines[1].get_ydata()) == {0.8}
