@@ -1,0 +1,171 @@
+"""The figures of chapter 12: soft labels, top-k, written text, divergences, places, accounts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from course_lib.evidence import Comparison
+from course_lib.figures.style import BLUE, GREY, INK, LINES, ORANGE, figure, plt
+
+Numbers = Sequence[float] | np.ndarray
+
+
+def plot_soft_labels(contexts: Mapping[str, tuple[Sequence[str], Numbers, str]]) -> Figure:
+    """What may come after some texts: the likeliest characters, their probabilities, the true one.
+
+    An entry is the characters, their probabilities and the character that really came.
+    """
+    fig, axes = plt.subplots(1, len(contexts), figsize=(3.2 * len(contexts), 3.4), sharex=True)
+    for ax, (text, (characters, probs, true)) in zip(axes, contexts.items(), strict=True):
+        rows = np.arange(len(characters))
+        ax.barh(rows, probs, color=[ORANGE if c == true else BLUE for c in characters], height=0.7)
+        ax.set_yticks(rows, characters)
+        ax.invert_yaxis()
+        ax.grid(visible=False, axis="y")
+        ax.set_title(f"“{text}”", fontsize=11)
+        ax.set_xlabel("probability")
+    return fig
+
+
+def plot_differences(differences: Mapping[str, Comparison], against: str) -> Figure:
+    """A row a method: how much it loses more (right) or less (left) than one without it."""
+    fig, ax = figure(7.5, 1.0 + 0.5 * len(differences))
+    for row, found in enumerate(differences.values()):
+        ax.plot([found.low, found.high], [row, row], color=BLUE, linewidth=3, alpha=0.5)
+        ax.plot(found.difference, row, "o", color=BLUE, markersize=7)
+        ax.annotate(
+            f"{found.difference:+.3f}",
+            (found.difference, row),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            size=10,
+        )
+    ax.axvline(0, color=INK, linestyle=":")
+    ax.set_yticks(range(len(differences)), list(differences))
+    ax.set_ylim(len(differences) - 0.4, -0.7)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(f"loss minus that of {against} (nats per character), 95 % interval")
+    return fig
+
+
+def plot_top_k(
+    ks: Sequence[int], losses: Mapping[str, Numbers], full: float, outside: Numbers
+) -> Figure:
+    """Loss of a perfect student of k kept tokens (left); how often the truth is not among them."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+    for style, (name, y) in zip(LINES, losses.items(), strict=False):
+        left.plot(ks, y, label=name, **style)
+    left.axhline(full, color=INK, linestyle=":", label="all of them")
+    left.set(xscale="log", xlabel="tokens kept, k (log scale)")
+    left.set_ylabel("loss on real text\n(nats per character)")
+    left.legend()
+    right.plot(ks, outside, **LINES[2])
+    right.set(xscale="log", xlabel="tokens kept, k (log scale)")
+    right.set_ylabel("real next characters\nthat are not among the k")
+    right.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    for ax in (left, right):
+        ax.set_xticks(ks, [str(k) for k in ks])
+        ax.minorticks_off()
+    return fig
+
+
+def plot_written(
+    temperatures: Sequence[float], written: Mapping[str, Numbers], real: Mapping[str, float]
+) -> Figure:
+    """Measures of written text against the temperature; a dotted line is the same of real text."""
+    fig, axes = plt.subplots(1, len(written), figsize=(3.1 * len(written), 3.3))
+    for ax, style, (name, y) in zip(axes, LINES, written.items(), strict=False):
+        ax.plot(temperatures, y, **style)
+        ax.axhline(real[name], color=INK, linestyle=":")
+        ax.annotate(
+            "real text",
+            (temperatures[0], real[name]),
+            xytext=(0, 4),
+            textcoords="offset points",
+            size=10,
+        )
+        ax.set_xlabel("temperature of the writer")
+        ax.set_ylabel(name)
+    return fig
+
+
+def plot_both_ways(
+    p: Numbers, fits: Mapping[str, Numbers], what: str = "places on the line"
+) -> Figure:
+    """A distribution with two modes, and what each direction of the KL makes of it."""
+    fig, ax = figure(7, 3.4)
+    places = np.arange(len(p))
+    ax.bar(places, p, color=GREY, alpha=0.45, label="teacher")
+    for style, (name, q) in zip(LINES, fits.items(), strict=False):
+        ax.plot(places, q, label=name, **style)
+    ax.set(xlabel=what, ylabel="probability")
+    fig.legend(loc="outside right upper")
+    return fig
+
+
+def plot_by_place(
+    places: Numbers, values: Mapping[str, Numbers], ylabel: str = "nats per character"
+) -> Figure:
+    """Something measured along texts, against the place after the prompt; a line each."""
+    fig, ax = figure(7.5, 3.6)
+    for style, (name, y) in zip(LINES, values.items(), strict=False):
+        ax.plot(places, y, label=name, **style)
+    ax.set(xlabel="characters after the prompt", ylabel=ylabel)
+    fig.legend(loc="outside right upper")
+    return fig
+
+
+def plot_account(
+    losses: Mapping[str, Numbers], references: Mapping[str, float], xlabel: str
+) -> Figure:
+    """A row a method: the loss of each seed, and their mean; dotted lines for references."""
+    fig, ax = figure(8, 1.1 + 0.36 * len(losses))
+    for row, values in enumerate(losses.values()):
+        ax.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.45, markersize=5)
+        mean = float(np.mean(values))
+        ax.plot(mean, row, "D", color=ORANGE, markersize=7)
+        ax.annotate(
+            f"{mean:.3f}",
+            (max(values), row),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            size=10,
+        )
+    for name, value in references.items():
+        ax.axvline(value, color=INK, linestyle=":")
+        ax.annotate(
+            name, (value, -0.7), xytext=(3, 0), textcoords="offset points", size=10, va="center"
+        )
+    ax.set_yticks(range(len(losses)), list(losses))
+    ax.set_ylim(len(losses) - 0.5, -1.1)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(xlabel)
+    return fig
+
+
+def plot_seconds(curves: Mapping[str, tuple[Numbers, Numbers]], teacher: float) -> Figure:
+    """Loss against seconds of training (log scale), a line a method; the teacher's loss dotted."""
+    fig, ax = figure(8, 4)
+    for style, (name, (seconds, losses)) in zip(LINES, curves.items(), strict=False):
+        ax.plot(seconds, losses, label=name, **style)
+    ax.axhline(teacher, color=INK, linestyle=":", label="the teacher")
+    ax.set(xscale="log", xlabel="seconds of training, the teacher's passes counted (log scale)")
+    ax.set_ylabel("validation loss\n(nats per character)")
+    fig.legend(loc="outside right upper")
+    return fig
+
+
+def plot_rarity(losses: Mapping[str, Mapping[str, float]], of: str) -> Figure:
+    """Loss inside words, by how often the training text has the word; a line a model."""
+    fig, ax = figure(7.5, 3.6)
+    classes = list(next(iter(losses.values())))
+    for style, (name, values) in zip(LINES, losses.items(), strict=False):
+        ax.plot(range(len(classes)), [values[c] for c in classes], label=name, **style)
+    ax.set_xticks(range(len(classes)), classes)
+    ax.set(xlabel=f"how often {of} has the word", ylabel="nats per character of the word")
+    fig.legend(loc="outside right upper")
+    return fig
