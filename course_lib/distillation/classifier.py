@@ -182,8 +182,7 @@ def teaching_loss(
     weight = 1.0 if inside_only else teaching.weight
     if pupil.matching is not None and weight:
         mask = batch.inputs.attention_mask
-        with torch.no_grad():
-            known = View(teacher.bert, batch.teacher_states, mask)
+        known = View(teacher.bert, batch.teacher_states, mask)
         own = View(student.bert, dict(enumerate(states)), mask)
         loss = loss + weight * pupil.matching(own, known)
     return loss.float() * n, n
