@@ -110,7 +110,7 @@ def fine_tuned(
     set_dropout(model, dropout)
     for block in model.bert.blocks:
         block.attention.dropout = 0.0  # its fast kernel has none
-    train(
+    history = train(
         model,
         ShuffledExamples(examples, recipe.batch_size, seed),
         AdamW(parameter_groups(model, recipe), betas=(0.9, 0.999)),
@@ -120,6 +120,8 @@ def fine_tuned(
         seed=seed,
         bf16=bf16,
     )
+    if history.stopped == "interrupted":  # half a teacher must not be kept
+        raise KeyboardInterrupt
     model.save(place)
     return model
 
