@@ -92,10 +92,36 @@ def advise(
     }[gain.verdict]
     text = f"{TEXTS[near[1]]:,} sentences" if TEXTS[near[1]] else "no text"
     return (
-        f"With {labels:,} labels, {unlabelled:,} sentences without, and {start} layers:\n{verdict}.\n"
+        f"With {labels:,} labels, {unlabelled:,} sentences without, and {start} layers:\n"
+        f"{verdict}.\n"
         f"The nearest setting that was measured has {near[0]:,} labels and {text} without labels; "
         f"there a\nteacher ({teacher}) changed accuracy by {gain:+.1%}."
     )
+
+
+def within(
+    rows: Sequence[Mapping[str, Any]], milliseconds: float | int
+) -> list[tuple[str, float, float]]:
+    """Of the record `distilling-bert`: the models that answer one sentence so quickly.
+
+    Each with its median wait in milliseconds on the machine of the record, and the mean accuracy of
+    its best way to be taught, the most accurate first.
+    """
+    waits: dict[str, list[float]] = defaultdict(list)
+    accuracies: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        setting, results = row["setting"], row["results"]
+        for name, taken in results.get("milliseconds", {}).get("1", {}).items():
+            waits[name] += taken
+        if "rotten_tomatoes" in results:
+            way = " ".join(str(value) for key, value in setting.items() if key != "student")
+            accuracies[setting["student"]][way].append(results["rotten_tomatoes"]["accuracy"])
+    found = [
+        (name, float(np.median(taken)), max(float(np.mean(a)) for a in accuracies[name].values()))
+        for name, taken in waits.items()
+        if np.median(taken) <= milliseconds and name in accuracies
+    ]
+    return sorted(found, key=lambda model: -model[2])
 
 
 def _distance(cell: Cell, labels: int, unlabelled: int) -> float:

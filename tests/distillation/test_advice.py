@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_lib.distillation.advice import advise, cells
+from course_lib.distillation.advice import advise, cells, within
 from course_lib.distillation.reviews import packed
 from course_lib.errors import CourseError
 
@@ -51,3 +51,22 @@ def test_what_the_map_lacks_is_refused(rows):
     for options in ({"labels": 0}, {"labels": 5, "start": "random"}):
         with pytest.raises(CourseError):
             advise(rows, **options)
+
+
+def test_models_that_are_quick_enough_come_best_first():
+    def scored(student, method, accuracy):
+        return {"setting": {"student": student, "method": method},
+                "results": {"rotten_tomatoes": {"accuracy": accuracy}}}  # fmt: skip
+
+    times = {"teacher": [9.0, 50.0, 60.0], "2 layers": [15.0, 17.0, 90.0], "narrow": [8.0]}
+    rows = [
+        {"setting": {"student": "latency", "method": "none"},
+         "results": {"milliseconds": {"1": times, "32": {}}}},
+        scored("teacher", "none", 0.9),
+        *[scored("2 layers", "hard", a) for a in (0.7, 0.8)],
+        scored("2 layers", "soft", 0.82),
+        scored("narrow", "hard", 0.72),
+    ]  # fmt: skip
+    assert within(rows, 20) == [("2 layers", 17.0, 0.82), ("narrow", 8.0, 0.72)]
+    assert within(rows, 50)[0][0] == "teacher"
+    assert within(rows, 1) == []
