@@ -404,11 +404,10 @@ def trim(
            [0.],
            [0.]]), array([2]))
     """
-    used = set(text.tolist())
     stays = [
         i
         for i, token in enumerate(tokens)
-        if i in used or token.startswith("[") or len(token.removeprefix("##")) == 1
+        if i in text or token.startswith("[") or len(token.removeprefix("##")) == 1
     ]
     new = {old: i for i, old in enumerate(stays)}
     return [tokens[i] for i in stays], table[stays], np.array([new[int(i)] for i in text])

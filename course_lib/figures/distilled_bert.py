@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from course_lib.evidence import Comparison
 from course_lib.figures.style import (
@@ -45,7 +45,8 @@ def plot_parts(models: Mapping[str, Mapping[str, int]]) -> Figure:
     ax.set_xlabel("parameters (millions)")
     ax.set_xlim(right=first / 1e6 * 1.22)
     ax.grid(visible=False, axis="y")
-    ax.legend(*(ax.get_legend_handles_labels()), loc="lower right", fontsize=9)
+    ax.set_axisbelow(True)
+    ax.legend(loc="lower right", fontsize=9)
     return fig
 
 
@@ -56,8 +57,15 @@ def plot_learning(losses: Mapping[str, Sequence[float]], window: int = 5) -> Fig
         smooth = [np.mean(y[max(0, i - window + 1) : i + 1]) for i in range(len(y))]
         ax.plot(range(1, len(y) + 1), smooth, label=name, **{**style, "marker": None})
     ax.axhline(np.log(2), color=GREY, linestyle=":")
+    steps = max(map(len, losses.values()))
     ax.annotate(
-        "guessing: ln 2", (1, np.log(2)), (0, 4), textcoords="offset points", color=GREY, size=10
+        "guessing: ln 2",
+        (steps, np.log(2)),
+        (0, 5),
+        textcoords="offset points",
+        ha="right",
+        color=GREY,
+        size=10,
     )
     ax.set(xlabel="steps", ylabel=f"training loss\n(nats a sentence, mean of {window} steps)")
     ax.legend(loc="lower left")
@@ -109,6 +117,7 @@ def plot_gains(gains: Mapping[str, Comparison], against: str) -> Figure:
     ax.set_yticks(range(len(gains)), list(reversed(gains)))
     ax.set_ylim(-0.6, len(gains) - 0.4)
     ax.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.xaxis.set_major_locator(MultipleLocator(0.02))
     ax.set_xlabel(f"accuracy minus that of {against}, with 95 % interval")
     ax.set_xlim(right=ax.get_xlim()[1] + 0.15 * np.ptp(ax.get_xlim()))
     ax.grid(visible=False, axis="y")
