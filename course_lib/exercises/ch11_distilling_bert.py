@@ -288,7 +288,7 @@ def value_relation_loss(
         return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
     log_q, log_p = log_relation(v_S), log_relation(v_T)
-    return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
+    return float((np.exp(log_p) * (log_p - log_q)).sum() / (len(v_S) * n))
 
 
 def _log_relation(v, root, axis=-1):
@@ -819,7 +819,7 @@ EXERCISES = [
         hints=(
             "v = v[:, :n] throws the padding out before anything else.",
             "log softmax: scores - np.log(np.exp(scores).sum(-1, keepdims=True)).",
-            "(np.exp(log_p) * (log_p - log_q)).sum(-1).mean()",
+            "(np.exp(log_p) * (log_p - log_q)).sum() / (heads · n)",
         ),
     ),
     Exercise(
