@@ -1,0 +1,94 @@
+"""Students: smaller classifiers, built from the parts of a larger one or from random numbers.
+
+    student = copied_student(bert, layers=(0, 2, 4))     # half of the layers, as they are
+    student = narrow_student(bert, n_layers=3, d_model=192)
+    student = random_student(bert, n_layers=3)
+
+All take a pretrained `Bert` and give a classifier with a new head and without a pooler, which the
+mean of a text's vectors does not need. The seed decides what is random.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.errors import CourseError
+from course_lib.models.bert import Bert
+from course_lib.models.bert_heads import BertForSequenceClassification
+
+
+def copied_student(
+    bert: Bert, layers: tuple[int, ...], n_classes: int = 2, seed: int = 0
+) -> BertForSequenceClassification:
+    """The embeddings of `bert` and its layers at these places (from 0), one above the other.
+
+    Sanh et al. (2019) take every other layer, Sun et al. (2019) the first ones. Raises CourseError
+    for a layer that is not there.
+    """
+    have = len(bert.blocks)
+    if not layers or not all(0 <= i < have for i in layers):
+        raise CourseError(
+            f"layers {layers} of a model that has {have}; choose some of 0 to {have - 1}"
+        )
+    student = Bert(replace(bert.config, n_layers=len(layers), pooler=False))
+    student.embeddings.load_state_dict(bert.embeddings.state_dict())
+    for block, i in zip(student.blocks, layers, strict=True):
+        block.load_state_dict(bert.blocks[i].state_dict())
+    return _with_head(student, n_classes, seed)
+
+
+def random_student(
+    bert: Bert, n_layers: int, n_classes: int = 2, seed: int = 0
+) -> BertForSequenceClassification:
+    """As wide as `bert`, with all weights random: what the same shape is worth by itself."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = Bert(replace(bert.config, n_layers=n_layers, pooler=False))
+    return _with_head(student, n_classes, seed)
+
+
+def narrow_student(
+    bert: Bert, n_layers: int, d_model: int, n_classes: int = 2, seed: int = 0
+) -> BertForSequenceClassification:
+    """With narrower vectors, as many heads, and MLPs narrower in proportion.
+
+    Layers cannot be copied into another width and are random. The token table is carried over as
+    well as so few numbers can: each token's vector on the directions in which the tokens of `bert`
+    vary most (principal components), turned at random and scaled to a new model's size.
+
+    Raises CourseError unless the heads divide the width.
+    """
+    config = bert.config
+    d_ff = (config.d_ff or 4 * config.d_model) * d_model // config.d_model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = Bert(replace(config, n_layers=n_layers, d_model=d_model, d_ff=d_ff, pooler=False))
+        table = principal_components(bert.embeddings.tokens.weight.detach(), d_model)
+        turn = torch.linalg.qr(torch.randn(d_model, d_model)).Q
+    with torch.no_grad():
+        student.embeddings.tokens.weight.copy_(table @ turn * (config.init_std / table.std()))
+    return _with_head(student, n_classes, seed)
+
+
+def principal_components(
+    table: Float[Tensor, "rows wide"], width: int
+) -> Float[Tensor, "rows width"]:
+    """Each row's coordinates on the `width` directions along which the rows vary most.
+
+    Raises CourseError when there are not so many.
+    """
+    if width > min(table.shape):
+        raise CourseError(
+            f"a table of {tuple(table.shape)} has no {width} directions; choose fewer"
+        )
+    centred = (table - table.mean(0)).double()
+    _, directions = torch.linalg.eigh(centred.T @ centred)  # smallest first
+    return (centred @ directions[:, -width:].flip(1)).to(table.dtype)
+
+
+def _with_head(student: Bert, n_classes: int, seed: int) -> BertForSequenceClassification:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BertForSequenceClassification.on(student, n_classes)
