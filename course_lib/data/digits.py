@@ -1,8 +1,9 @@
 """Handwritten digits, the smallest real pictures there are: 1,797 of 8 × 8 pixels.
 
 They come with scikit-learn, so nothing is downloaded. Of the UCI data set "Optical Recognition of
-Handwritten Digits" (Alpaydin & Kaynak, 1998) they are the 1,797 of its test part, by 13 writers. Who wrote which is not
-recorded, so our split is by picture: the test pictures are new, their writers are not.
+Handwritten Digits" (Alpaydin & Kaynak, 1998) they are the 1,797 of its test part, by 13 writers.
+Who wrote which is not recorded, so our split is by picture: the test pictures are new, their
+writers are not.
 """
 
 from dataclasses import dataclass
