@@ -8,8 +8,8 @@ out of the two models:
 - `TinyBERTMatching`: embeddings, vectors and attention scores, layer by layer (Jiao et al. 2020)
 - `MiniLMMatching`: where the last layer looks, and how its values relate (Wang et al. 2020, 2021)
 
-The papers use them to pretrain a student, on much text; here they serve the last stage alone, with
-the text of one task. Every loss takes the student first and the teacher second, is a mean over the
+Three of the papers (not PKD) use them to pretrain a student too, on much text; here they serve the
+last stage alone, with the text of one task. Every loss takes the student first and the teacher second, is a mean over the
 tokens that are no padding, and lets no gradient into the teacher. Layers are counted as in
 `BertOutput.hidden_states`: 0 are the embeddings, m is what comes out of the m-th layer.
 """
