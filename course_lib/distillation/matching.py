@@ -9,7 +9,7 @@ out of the two models:
 - `MiniLMMatching`: where the last layer looks, and how its values relate (Wang et al. 2020, 2021)
 
 Three of the papers (not PKD) use them to pretrain a student too, on much text; here they serve the
-last stage alone, with the text of one task. Every loss takes the student first and the teacher second, is a mean over the
+last stage alone, with the text of one task. Every loss takes the student first, is a mean over the
 tokens that are no padding, and lets no gradient into the teacher. Layers are counted as in
 `BertOutput.hidden_states`: 0 are the embeddings, m is what comes out of the m-th layer.
 """
