@@ -256,7 +256,7 @@ def fine_tune(
     With `validation` the model comes back as it was at its lowest validation loss, seen after
     `every` steps; without, as it is at the end. `seed` decides the head's (or the random weights')
     start, the order of the examples and dropout. LoRA's corrections come back merged.
-    `dropout` replaces that of the encoder and the head. `bf16` trains in bfloat16 where it can be.
+    `dropout` replaces that of the encoder and the head. `bf16` is that of `train`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
