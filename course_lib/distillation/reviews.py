@@ -11,14 +11,13 @@ tokens.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch.optim import AdamW
 
 from course_lib.data.parcels import cache_dir
 from course_lib.data.tasks import imdb, rotten_tomatoes
@@ -27,17 +26,8 @@ from course_lib.models.bert_heads import BertForSequenceClassification
 from course_lib.models.pretrained_bert import PretrainedBert, load_minilm
 from course_lib.models.trimming import Trimming, trimming
 from course_lib.tokenization.encoder_inputs import SpecialTokens
-from course_lib.training.fine_tuning import (
-    Examples,
-    Recipe,
-    ShuffledExamples,
-    classification_loss,
-    parameter_groups,
-    set_dropout,
-)
-from course_lib.training.loop import train
+from course_lib.training.fine_tuning import Examples, Recipe, fine_tune
 from course_lib.training.optimizers import fastest_matmul_dtype
-from course_lib.training.schedules import cosine
 
 CONTEXT = 64  # tokens that trimmed models can read; the sentences are shorter
 
@@ -86,18 +76,17 @@ def fine_tuned(
     *,
     steps: int,
     recipe: Recipe | None = None,
-    dropout: float | int = 0.1,
     seed: int = 0,
     folder: Path | None = None,
 ) -> BertForSequenceClassification:
-    """A teacher: the encoder with a head, trained on labels, as it is after the last step.
+    """A teacher: what `fine_tune` makes of the encoder, as it is after the last step.
 
     Kept in the cache (or `folder`) under a digest of the encoder, the examples and the settings,
     and read from there the next time. Matrix products are in bfloat16 where that is faster.
     """
     recipe = recipe or Recipe(lr=5e-5)
     bf16 = fastest_matmul_dtype() == "bfloat16"
-    said = [asdict(recipe), steps, float(dropout), seed, bf16, examples.labels.tolist()]
+    said = [asdict(recipe), steps, bert.config.dropout, seed, bf16, examples.labels.tolist()]
     digest = hashlib.sha256(json.dumps(said).encode())
     for tokens in examples.tokens:
         digest.update(np.asarray([len(tokens), *tokens], np.int64))
@@ -106,24 +95,13 @@ def fine_tuned(
     place = (folder or cache_dir() / "teachers") / f"fine-tuned-{digest.hexdigest()[:32]}"
     if (place / "config.json").exists():
         return BertForSequenceClassification.load(place).eval()
-    model = with_new_head(bert, seed)
-    set_dropout(model, dropout)
-    for block in model.bert.blocks:
-        block.attention.dropout = 0.0  # its fast kernel has none
-    history = train(
-        model,
-        ShuffledExamples(examples, recipe.batch_size, seed),
-        AdamW(parameter_groups(model.bert, model.classifier, recipe), betas=(0.9, 0.999)),
-        objective=classification_loss,
-        schedule=partial(cosine, warmup=recipe.warmup),
-        steps=steps,
-        seed=seed,
-        bf16=bf16,
-    )
+    start = Bert(replace(bert.config, attention_dropout=0.0))  # its fast kernel has none
+    start.load_state_dict(bert.state_dict())
+    model, history = fine_tune(start, recipe, examples, steps=steps, seed=seed, bf16=bf16)
     if history.stopped == "interrupted":  # half a teacher must not be kept
         raise KeyboardInterrupt
     model.save(place)
-    return model
+    return model.eval()
 
 
 def with_new_head(bert: Bert, seed: int) -> BertForSequenceClassification:

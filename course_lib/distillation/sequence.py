@@ -76,12 +76,22 @@ def from_teacher(
             soft = divergence(z_student, z_teacher, temperature)
         else:
             soft = top_k_kl(z_student, *top_k(z_teacher, k, temperature), temperature=temperature)
-        loss = alpha * temperature**2 * soft
-        if alpha < 1:
-            loss = loss + (1 - alpha) * _nats_of(z_student, targets)
+        loss = soft_and_hard(temperature**2 * soft, z_student, targets, alpha)
         return loss[scored].sum(), int(scored.sum())
 
     return objective
+
+
+def soft_and_hard(
+    soft: Float[Tensor, "batch places"],
+    logits: Float[Tensor, "batch places vocab"],
+    targets: Int[Tensor, "batch places"],
+    alpha: Number,
+) -> Float[Tensor, "batch places"]:
+    """α · soft + (1 − α) · nats of the next token, for each place; with α = 1 no text is needed."""
+    if alpha == 1:
+        return soft
+    return alpha * soft + (1 - alpha) * _nats_of(logits, targets)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -124,9 +134,8 @@ def from_teacher_and_its_states(
             states = teacher.states(inputs)
             z_teacher = teacher.head(states)
         _same_vocabulary(z_student, z_teacher)
-        loss = alpha * temperature**2 * forward_kl(z_student, z_teacher, temperature)
-        if alpha < 1:
-            loss = loss + (1 - alpha) * _nats_of(z_student, targets)
+        soft = temperature**2 * forward_kl(z_student, z_teacher, temperature)
+        loss = soft_and_hard(soft, z_student, targets, alpha)
         loss = loss + weight * relative_error(projected, states)
         return loss[scored].sum(), int(scored.sum())
 

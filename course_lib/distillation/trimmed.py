@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_lib.distillation.sequence import top_k, top_k_kl
+from course_lib.distillation.sequence import soft_and_hard, top_k, top_k_kl
 from course_lib.models.gpt import GPT
 from course_lib.training.objectives import Objective, evaluating
 
@@ -138,10 +137,8 @@ def from_stored(alpha: Number) -> Objective:
     def objective(student: nn.Module, batch: Rows) -> tuple[Float[Tensor, ""], int]:
         windows, log_probs, likeliest = batch
         z = student(windows[:, :-1])
-        loss = alpha * top_k_kl(z, log_probs, likeliest)
-        if alpha < 1:
-            hard = F.cross_entropy(z.float().mT, windows[:, 1:], reduction="none")
-            loss = loss + (1 - alpha) * hard
+        soft = top_k_kl(z, log_probs, likeliest)
+        loss = soft_and_hard(soft, z, windows[:, 1:], alpha)
         return loss.sum(), loss.numel()
 
     return objective

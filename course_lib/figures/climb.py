@@ -44,24 +44,31 @@ def plot_price(rungs: Sequence[Rung], named: Mapping[str, str]) -> Figure:
 
 
 def plot_reading(methods: Mapping[str, Sequence[Mapping[str, Any]]], bar: float) -> Figure:
-    """Validation loss against the characters read in training, a thin line a seed; `bar` across.
+    """Validation loss against what was read (left) and how long it took (right); `bar` across.
 
-    Each run has "val_losses", the "steps" of its evaluations, and the "tokens" of all its steps.
+    A thin line a seed, a thick one their mean. Each run has "val_losses", the "steps" and "seconds"
+    of its evaluations (training alone), and the "tokens" of all its steps.
     """
-    fig, ax = plt.subplots(figsize=(7, 4))
-    for style, (name, runs) in zip(LINES, methods.items(), strict=False):
-        for run in runs:
-            ax.plot(_read(run), run["val_losses"], color=style["color"], lw=0.6, alpha=0.6)
-        x = np.mean([_read(run) for run in runs], axis=0)
-        ax.plot(x, np.mean([run["val_losses"] for run in runs], axis=0), label=name, **style)
-    draw_level(ax, bar, "modified Kneser–Ney")
-    ax.margins(y=0.12)
-    ax.set_xlabel("characters read in training (millions)")
-    ax.set_ylabel("validation loss (nats per character)")
-    ax.legend()
+    fig, both = plt.subplots(1, 2, figsize=(8.6, 4), sharey=True)
+    prices = {"characters read in training (millions)": _read, "minutes on one core": _minutes}
+    for ax, (label, price) in zip(both, prices.items(), strict=True):
+        for style, (name, runs) in zip(LINES, methods.items(), strict=False):
+            for run in runs:
+                ax.plot(price(run), run["val_losses"], color=style["color"], lw=0.6, alpha=0.6)
+            x = np.mean([price(run) for run in runs], axis=0)
+            ax.plot(x, np.mean([run["val_losses"] for run in runs], axis=0), label=name, **style)
+        draw_level(ax, bar, "modified Kneser–Ney")
+        ax.margins(y=0.12)
+        ax.set_xlabel(label)
+    both[0].set_ylabel("validation loss (nats per character)")
+    both[1].legend()
     return fig
 
 
 def _read(run: Mapping[str, Any]) -> np.ndarray:
     """Millions of characters read at each evaluation; all steps read as many."""
     return np.array(run["steps"]) / run["steps"][-1] * run["tokens"] / 1e6
+
+
+def _minutes(run: Mapping[str, Any]) -> np.ndarray:
+    return np.array(run["seconds"]) / 60

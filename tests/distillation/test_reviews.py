@@ -23,7 +23,7 @@ def test_a_teacher_is_trained_once_for_the_same_examples(tmp_path, monkeypatch):
     examples = Examples(tokens, np.arange(12) % 2, SpecialTokens(0, 1, 2, 3))
     first = fine_tuned(bert, examples, steps=2, folder=tmp_path)
     with monkeypatch.context() as m:
-        m.setattr("course_lib.distillation.reviews.train", None)
+        m.setattr("course_lib.distillation.reviews.fine_tune", None)
         again = fine_tuned(bert, examples, steps=2, folder=tmp_path)
     assert weights_digest(again) == weights_digest(first)
     assert not again.training

@@ -24,12 +24,13 @@ def test_each_rung_that_takes_something_has_a_mark_and_only_named_ones_a_name():
         assert [text.get_text() for text in ax.texts] == ["the LSTM"]
 
 
-def test_runs_are_drawn_against_what_they_have_read():
-    run = {"steps": [10, 20], "tokens": 4_000_000, "val_losses": [2.5, 2.0]}
-    other = run | {"val_losses": [2.7, 2.2]}
+def test_runs_are_drawn_against_what_they_have_read_and_how_long_it_took():
+    run = {"steps": [10, 20], "tokens": 4_000_000, "seconds": [60, 90], "val_losses": [2.5, 2.0]}
+    other = run | {"seconds": [120, 210], "val_losses": [2.7, 2.2]}
     fig = plot_reading({"RNN": [run, other]}, bar=1.65)
-    *seeds, mean, bar = fig.axes[0].lines
-    assert [list(line.get_ydata()) for line in seeds] == [[2.5, 2.0], [2.7, 2.2]]
-    assert list(mean.get_xdata()) == [2.0, 4.0]
-    assert list(mean.get_ydata()) == pytest.approx([2.6, 2.1])
-    assert set(bar.get_ydata()) == {1.65}
+    for ax, x in zip(fig.axes, ([2.0, 4.0], [1.5, 2.5]), strict=True):
+        *seeds, mean, bar = ax.lines
+        assert [list(line.get_ydata()) for line in seeds] == [[2.5, 2.0], [2.7, 2.2]]
+        assert list(mean.get_xdata()) == x
+        assert list(mean.get_ydata()) == pytest.approx([2.6, 2.1])
+        assert set(bar.get_ydata()) == {1.65}
