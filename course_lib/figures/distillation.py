@@ -119,14 +119,15 @@ def plot_cover_and_seek(
     x: Float[np.ndarray, " points"],
     teacher: Float[np.ndarray, " points"],
     students: Mapping[str, Float[np.ndarray, " points"]],
+    ylabel: str = "density",
 ) -> Figure:
-    """A teacher's density, filled, and the densities of students fitted to it."""
+    """A teacher's distribution, filled, and those of students fitted to it."""
     fig, ax = figure(7.4, 3.4)
     ax.fill_between(x, teacher, color="#dcdcd6", label="teacher: two modes")
     for style, (name, density) in zip(LINES, students.items(), strict=False):
         ax.plot(x, density, label=name, color=style["color"], linestyle=style["linestyle"])
     ax.set_xlabel("outcome x")
-    ax.set_ylabel("density")
+    ax.set_ylabel(ylabel)
     ax.set_ylim(bottom=0)
     ax.legend(loc="upper right", fontsize=9)
     return fig
@@ -184,22 +185,4 @@ def plot_map(
     ax.set_ylabel("α, share of the soft term")
     ax.grid(visible=False)
     fig.colorbar(image, ax=ax).set_label(unit)
-    return fig
-
-
-def plot_differences(
-    rows: Mapping[str, tuple[float | int, float | int, float | int]], unit: str
-) -> Figure:
-    """A row a comparison: the difference with its interval (difference, low, high), and zero."""
-    fig, ax = figure(7.6, 0.9 + 0.36 * len(rows))
-    for row, (difference, low, high) in enumerate(rows.values()):
-        colour = BLUE if low > 0 else ORANGE if high < 0 else GREY
-        marker = "o" if low > 0 else "s" if high < 0 else "D"
-        ax.plot([low, high], [row, row], color=colour, linewidth=2)
-        ax.plot(difference, row, marker, color=colour, ms=7)
-    ax.axvline(0, color=INK, linewidth=1, linestyle=":")
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.invert_yaxis()
-    ax.set_xlabel(unit)
-    ax.grid(visible=False, axis="y")
     return fig

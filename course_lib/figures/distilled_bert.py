@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from course_lib.evidence import Comparison
 from course_lib.figures.style import (
@@ -99,28 +99,6 @@ def plot_layer_maps(
         ax.set_yticks([])
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
-    return fig
-
-
-def plot_gains(gains: Mapping[str, Comparison], against: str) -> Figure:
-    """A row a method: how much more often it is right than `against`, with a paired interval."""
-    fig, ax = figure(7.5, 0.9 + 0.42 * len(gains))
-    colours = {"win": GREEN, "tie": GREY, "loss": ORANGE}
-    for row, gain in enumerate(reversed(gains.values())):
-        colour = colours[gain.verdict]
-        ax.plot([gain.low, gain.high], [row, row], color=colour, linewidth=3, alpha=0.6)
-        ax.plot(gain.difference, row, "o", color=colour, markersize=7)
-        ax.annotate(
-            gain.verdict, (gain.high, row), (8, 0), textcoords="offset points", va="center", size=10
-        )
-    ax.axvline(0, color=INK, linewidth=1)
-    ax.set_yticks(range(len(gains)), list(reversed(gains)))
-    ax.set_ylim(-0.6, len(gains) - 0.4)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    ax.xaxis.set_major_locator(MultipleLocator(0.02))
-    ax.set_xlabel(f"accuracy minus that of {against}, with 95 % interval")
-    ax.set_xlim(right=ax.get_xlim()[1] + 0.15 * np.ptp(ax.get_xlim()))
-    ax.grid(visible=False, axis="y")
     return fig
 
 

@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from course_lib.evidence import Comparison
-from course_lib.figures.style import BLUE, GREY, INK, LINES, ORANGE, figure, plt
+from course_lib.figures.style import BLUE, INK, LINES, ORANGE, figure, plt
 
 Numbers = Sequence[float] | np.ndarray
 
@@ -26,28 +25,6 @@ def plot_soft_labels(contexts: Mapping[str, tuple[Sequence[str], Numbers, str]])
         ax.grid(visible=False, axis="y")
         ax.set_title(f"“{text}”", fontsize=11)
         ax.set_xlabel("probability")
-    return fig
-
-
-def plot_differences(differences: Mapping[str, Comparison], against: str) -> Figure:
-    """A row a method: how much it loses more (right) or less (left) than one without it."""
-    fig, ax = figure(7.5, 1.0 + 0.5 * len(differences))
-    for row, found in enumerate(differences.values()):
-        ax.plot([found.low, found.high], [row, row], color=BLUE, linewidth=3, alpha=0.5)
-        ax.plot(found.difference, row, "o", color=BLUE, markersize=7)
-        ax.annotate(
-            f"{found.difference:+.3f}",
-            (found.difference, row),
-            xytext=(0, 8),
-            textcoords="offset points",
-            ha="center",
-            size=10,
-        )
-    ax.axvline(0, color=INK, linestyle=":")
-    ax.set_yticks(range(len(differences)), list(differences))
-    ax.set_ylim(len(differences) - 0.4, -0.7)
-    ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"loss minus that of {against} (nats per character), 95 % interval")
     return fig
 
 
@@ -92,20 +69,6 @@ def plot_written(
     return fig
 
 
-def plot_both_ways(
-    p: Numbers, fits: Mapping[str, Numbers], what: str = "places on the line"
-) -> Figure:
-    """A distribution with two modes, and what each direction of the KL makes of it."""
-    fig, ax = figure(7, 3.4)
-    places = np.arange(len(p))
-    ax.bar(places, p, color=GREY, alpha=0.45, label="teacher")
-    for style, (name, q) in zip(LINES, fits.items(), strict=False):
-        ax.plot(places, q, label=name, **style)
-    ax.set(xlabel=what, ylabel="probability")
-    fig.legend(loc="outside right upper")
-    return fig
-
-
 def plot_by_place(
     places: Numbers, values: Mapping[str, Numbers], ylabel: str = "nats per character"
 ) -> Figure:
@@ -115,35 +78,6 @@ def plot_by_place(
         ax.plot(places, y, label=name, **style)
     ax.set(xlabel="characters after the prompt", ylabel=ylabel)
     fig.legend(loc="outside right upper")
-    return fig
-
-
-def plot_account(
-    losses: Mapping[str, Numbers], references: Mapping[str, float], xlabel: str
-) -> Figure:
-    """A row a method: the loss of each seed, and their mean; dotted lines for references."""
-    fig, ax = figure(8, 1.1 + 0.36 * len(losses))
-    for row, values in enumerate(losses.values()):
-        ax.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.45, markersize=5)
-        mean = float(np.mean(values))
-        ax.plot(mean, row, "D", color=ORANGE, markersize=7)
-        ax.annotate(
-            f"{mean:.3f}",
-            (max(values), row),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            size=10,
-        )
-    for name, value in references.items():
-        ax.axvline(value, color=INK, linestyle=":")
-        ax.annotate(
-            name, (value, -0.7), xytext=(3, 0), textcoords="offset points", size=10, va="center"
-        )
-    ax.set_yticks(range(len(losses)), list(losses))
-    ax.set_ylim(len(losses) - 0.5, -1.1)
-    ax.grid(visible=False, axis="y")
-    ax.set_xlabel(xlabel)
     return fig
 
 

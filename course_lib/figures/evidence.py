@@ -9,7 +9,6 @@ from matplotlib.ticker import PercentFormatter
 from course_lib.figures.style import BLUE, GREEN, GREY, INK, LINES, ORANGE, figure
 
 Curve = Sequence[float] | np.ndarray
-Interval = tuple[float, float, float]  # middle, low, high
 
 
 def plot_alarms(
@@ -75,22 +74,6 @@ def plot_two_losses(steps: Curve, train: Curve, validation: Curve, best: int) ->
     ax.set_xlabel("step")
     ax.set_ylabel("loss (nats per character)")
     ax.legend()
-    return fig
-
-
-def plot_differences(names: Sequence[str], intervals: Sequence[Interval], xlabel: str) -> Figure:
-    """Differences with their intervals, one a row; hollow where the interval holds zero."""
-    fig, ax = figure(height=1.1 + 0.42 * len(names))
-    for row, (middle, low, high) in enumerate(intervals):
-        sure = low > 0 or high < 0
-        ax.plot([low, high], [row, row], color=BLUE if sure else GREY, linewidth=2)
-        face = BLUE if sure else "white"
-        ax.plot(middle, row, "o", color=BLUE if sure else GREY, mfc=face, ms=7)
-    ax.axvline(0, color=INK, linewidth=1, linestyle=":")
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xlabel(xlabel)
-    ax.grid(axis="y", visible=False)
     return fig
 
 

@@ -5,11 +5,10 @@ import pytest
 
 from course_lib.figures.distillation import (
     plot_dark_knowledge,
-    plot_differences,
     plot_excess,
     plot_map,
 )
-from course_lib.figures.style import BLUE, GREY, ORANGE, plt
+from course_lib.figures.style import plt
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +23,6 @@ def test_the_map_writes_every_value_and_frames_the_marked_cell():
     assert [text.get_text() for text in ax.texts] == ["+0.0", "+1.5", "-2.0", "+8.4"]
     (frame,) = ax.patches
     assert (round(frame.get_x()), round(frame.get_y())) == (1, 1)
-
-
-def test_wins_ties_and_losses_differ_in_colour_and_in_marker():
-    rows = {"win": (2.0, 1.0, 3.0), "tie": (0.5, -1.0, 2.0), "loss": (-2.0, -3.0, -1.0)}
-    ax = plot_differences(rows, "points").axes[0]
-    means = [line for line in ax.lines if line.get_marker() != "None"]
-    assert [line.get_color() for line in means] == [BLUE, GREY, ORANGE]
-    assert len({line.get_marker() for line in means}) == 3
 
 
 def test_the_diagonal_of_dark_knowledge_is_left_out():

@@ -4,7 +4,6 @@ import pytest
 
 from course_lib.evidence import Comparison
 from course_lib.figures.distilled_bert import (
-    plot_gains,
     plot_layer_maps,
     plot_learning,
     plot_map,
@@ -35,11 +34,6 @@ def test_parts_say_what_is_left_of_the_first_model():
     small = {"token table": 3_000_000, "layers": 1_000_000}
     (ax,) = plot_parts({"teacher": whole, "student": small}).axes
     assert texts(ax) == ["4.0 M (−60%)", "10.0 M"]
-
-
-def test_gains_carry_their_verdicts():
-    (ax,) = plot_gains({"soft": gain(0.05, "win"), "hard": gain(0.0, "tie")}, "x").axes
-    assert texts(ax) == ["tie", "win"]
 
 
 def test_the_map_shows_the_cells_that_were_run():

@@ -1,15 +1,10 @@
 """The figures of chapter 12 show the numbers that they are given."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 
-from course_lib.evidence import compare
 from course_lib.figures.distilled_gpt import (
-    plot_account,
-    plot_both_ways,
     plot_by_place,
-    plot_differences,
     plot_rarity,
     plot_seconds,
     plot_soft_labels,
@@ -32,22 +27,6 @@ def test_the_character_that_came_is_orange():
     assert colours == [[blue, orange], [blue, blue]]
 
 
-def test_a_difference_is_drawn_with_its_interval():
-    found = compare(np.arange(9.0), np.arange(9.0) + [0.1, 0.2, 0.3] * 3, names=("a", "b"))
-    ax = plot_differences({"a": found}, "b").axes[0]
-    interval, value = ax.lines[:2]
-    assert list(interval.get_xdata()) == [found.low, found.high]
-    assert list(value.get_xdata()) == [found.difference]
-
-
-def test_an_account_has_a_mark_a_seed_and_their_mean():
-    ax = plot_account({"soft": [1.0, 3.0]}, {"the teacher": 0.5}, "loss").axes[0]
-    seeds, mean, teacher = ax.lines
-    assert list(seeds.get_xdata()) == [1.0, 3.0]
-    assert list(mean.get_xdata()) == [2.0]
-    assert set(teacher.get_xdata()) == {0.5}
-
-
 def test_lines_hold_what_they_are_given():
     ax = plot_by_place([16.0, 48.0], {"own": [1.0, 2.0]}).axes[0]
     assert list(ax.lines[0].get_ydata()) == [1.0, 2.0]
@@ -56,8 +35,6 @@ def test_lines_hold_what_they_are_given():
     ax = plot_seconds({"hard": ([1.0, 2.0], [3.0, 2.5])}, 1.5).axes[0]
     assert list(ax.lines[0].get_xdata()) == [1.0, 2.0]
     assert set(ax.lines[1].get_ydata()) == {1.5}
-    ax = plot_both_ways([0.5, 0.5], {"fit": [0.4, 0.6]}).axes[0]
-    assert list(ax.lines[0].get_ydata()) == [0.4, 0.6]
     left, right = plot_top_k([1, 2], {"tail": [2.0, 1.5]}, 1.4, [0.4, 0.2]).axes
     assert list(left.lines[0].get_ydata()) == [2.0, 1.5]
     assert list(right.lines[0].get_ydata()) == [0.4, 0.2]
