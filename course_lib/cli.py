@@ -148,7 +148,10 @@ def experiment(
         int | None, typer.Option(help="runs of each setting; default: the experiment's")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="keep the runs that are finished, and go on")
+        bool,
+        typer.Option(
+            "--resume", help="keep the finished runs and go on; a second process shares the grid"
+        ),
     ] = False,
     restamp: Annotated[
         bool,

@@ -12,9 +12,12 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from course_lib import environment
 from course_lib.data import corpora
@@ -62,49 +65,113 @@ def perform(
     grid and from the record. Seeds come one after the other, so that a grid that is stopped has
     about as many runs of each setting. A record is not replaced by one of fewer seeds.
 
+    A second process that resumes the same grid shares it: each run is made by one of them, and
+    the last to end writes the record. What is returned is then what is finished so far.
+
     Raises CourseError when an unfinished grid is in the way.
     """
-    folder = root / RECORDS / "unfinished" / experiment.name
-    kept_in = folder / "runs.jsonl"
-    if folder.exists() and not resume:
+    grid = _Grid(root, experiment)
+    if grid.folder.exists() and not resume:
         raise CourseError(
-            f"an unfinished {experiment.name} is in {folder}; go on with it by --resume, or delete "
-            "that folder to begin again"
+            f"an unfinished {experiment.name} is in {grid.folder}; go on with it by --resume, or "
+            "delete that folder to begin again"
         )
-    stamp = code_digests(root, experiment.name)
-    record = record_file(root, experiment.name)
-    recorded = read_rows(record) if record.exists() else []
-    earlier = (read_rows(kept_in) if kept_in.exists() else []) + recorded
-    fresh = [row for row in earlier if resume and row["code"] == stamp]
-    finished = {_key(row["setting"], row["seed"]): row for row in fresh}
-
-    grid = [(setting, seed) for seed in range(experiment.seeds) for setting in experiment.grid]
-    write_atomically(kept_in, _lines(finished.values()))
-    for i, (setting, seed) in enumerate(grid, 1):
+    grid.open(resume)
+    for i, (setting, seed) in enumerate(grid.runs, 1):
         key = _key(setting, seed)
-        said = f"run {i} of {len(grid)}: {_words(setting)}, seed {seed}"
-        if key in finished:
-            say(f"{said}: kept")
-            continue
-        say(said)
-        finished[key] = _run(experiment, setting, seed, folder, stamp)
-        say(f"  {finished[key]['seconds']:.0f} s")
-        write_atomically(kept_in, _lines(finished.values()))
+        said = f"run {i} of {len(grid.runs)}: {_words(setting)}, seed {seed}"
+        with _only_here(grid.place(key).with_suffix(".lock")) as mine:
+            if key in grid.finished():
+                say(f"{said}: kept")
+            elif not mine:
+                say(f"{said}: another process is at it")
+            else:
+                say(said)
+                row = _run(experiment, setting, seed, grid.place(key), grid.stamp)
+                grid.add(row)
+                say(f"  {row['seconds']:.0f} s")
+    return grid.close(say)
 
-    rows = [finished[_key(setting, seed)] for setting, seed in grid]
-    if len(recorded) > len(rows):
-        say(f"the record holds more runs and is left as it is; yours are in {kept_in}")
+
+class _Grid:
+    """The runs of an experiment, and the file of those that are finished, which processes share."""
+
+    def __init__(self, root: Path, experiment: Experiment) -> None:
+        self.folder = root / RECORDS / "unfinished" / experiment.name
+        self.kept_in = self.folder / "runs.jsonl"
+        self.record = record_file(root, experiment.name)
+        self.stamp = code_digests(root, experiment.name)
+        self.runs = [(s, seed) for seed in range(experiment.seeds) for s in experiment.grid]
+        self.lock = FileLock(self.folder.with_name(f"{experiment.name}.lock"))
+
+    def place(self, key: str) -> Path:
+        """Where a run keeps what it needs to go on: other code, other place."""
+        return self.folder / digest_of(key + json.dumps(self.stamp))
+
+    def open(self, resume: bool) -> None:
+        """Begin the file of finished runs, with those that may be kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.lock:
+            recorded = read_rows(self.record) if self.record.exists() else []
+            fresh = [r for r in self._kept() + recorded if resume and r["code"] == self.stamp]
+            by_key = {_key(row["setting"], row["seed"]): row for row in fresh}
+            write_atomically(self.kept_in, _lines(by_key.values()))
+
+    def finished(self) -> dict[str, Row]:
+        """The finished runs by their keys, this process's and others'."""
+        with self.lock:
+            rows = self._kept() or (read_rows(self.record) if self.record.exists() else [])
+        return {_key(r["setting"], r["seed"]): r for r in rows if r["code"] == self.stamp}
+
+    def add(self, row: Row) -> None:
+        """Keep a run that has ended."""
+        with self.lock:
+            write_atomically(self.kept_in, _lines([*self._kept(), row]))
+
+    def close(self, say: Callable[[str], None]) -> list[Row]:
+        """Write the record, if all runs are there and it does not hold more."""
+        finished = self.finished()
+        keys = [_key(setting, seed) for setting, seed in self.runs]
+        rows = [finished[key] for key in keys if key in finished]
+        if len(rows) < len(keys) or any(map(_is_taken, self.folder.glob("*.lock"))):
+            say("other processes are still at runs of this grid; the last of them records all")
+            return rows
+        with self.lock:
+            if self.record.exists() and len(read_rows(self.record)) > len(rows):
+                say(f"the record holds more runs and is left as it is; yours are in {self.kept_in}")
+                return rows
+            write_atomically(self.record, _lines(rows))
+            shutil.rmtree(self.folder, ignore_errors=True)
         return rows
-    write_atomically(record, _lines(rows))
-    shutil.rmtree(folder)
-    return rows
+
+    def _kept(self) -> list[Row]:
+        return read_rows(self.kept_in) if self.kept_in.exists() else []
+
+
+@contextmanager
+def _only_here(file: Path) -> Iterator[bool]:
+    """Whether no other process is at it; none can begin before this one is done."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _is_taken(file: Path) -> bool:
+    with _only_here(file) as mine:
+        return not mine
 
 
 def _run(
-    experiment: Experiment, setting: Setting, seed: int, folder: Path, stamp: dict[str, str]
+    experiment: Experiment, setting: Setting, seed: int, place: Path, stamp: dict[str, str]
 ) -> Row:
     """One run, and all that must be known to judge it."""
-    place = folder / digest_of(_key(setting, seed) + json.dumps(stamp))  # other code, other place
     place.mkdir(parents=True, exist_ok=True)
     wall, cpu = time.perf_counter(), time.process_time()
     results = experiment.run(setting, seed, place)
@@ -128,9 +195,15 @@ def _run(
 
 
 def code_digests(root: Path, name: str) -> dict[str, str]:
-    """A digest for the experiment's file and for each module of course_lib that it reaches."""
+    """A digest for the experiment's file and for each module of course_lib that it reaches.
+
+    How many seeds are asked for is left out: more of them change no run.
+    """
     source = _source(root, name).read_text("utf-8")
     tree = ast.parse(source)
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Experiment":
+            call.keywords = [k for k in call.keywords if k.arg != "seeds"]
     asked = {module for _, (module, _) in imports(tree, root)} - {"course_lib.experiments"}
     return {"its code": digest_of(canonical(tree))} | library_digests(asked, [source], root)
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from course_lib.publishing.records import find, perform, restamp, stale_records,
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "coin-tosses"
 
-# Counts heads; notes each run it makes in ran.txt; a file stop-SETTING-SEED ends it in mid-run.
+# Counts heads; notes each run it makes in ran.txt; files stop-SETTING-SEED and
+# wait-SETTING-SEED end it or hold it up in mid-run.
 SOURCE = """
-import os, random, signal
+import os, random, signal, time
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,8 @@ def run(setting, seed, folder):
     begun = kept.read_text() if kept.exists() else ""
     with (HERE / "ran.txt").open("a") as file:
         file.write(f"{setting['n']}/{seed} from {len(begun)}\\n")
+    while (HERE / f"wait-{setting['n']}-{seed}").exists():
+        time.sleep(0.05)
     random.seed(seed)
     tosses = "".join(random.choice("HT") for _ in range(setting["n"]))
     kept.write_text(tosses[: len(begun) + 2])
@@ -47,7 +51,8 @@ def probe(setting):
     return [float(setting["n"]), 0.25]
 
 
-EXPERIMENT = Experiment("coin-tosses", "Is it fair?", ({"n": 10}, {"n": 20}), 2, run, probe, ())
+EXPERIMENT = Experiment("coin-tosses", "Is it fair?", ({"n": 10}, {"n": 20}), seeds=2, run=run,
+    probe=probe, texts=())
 """
 
 
@@ -113,6 +118,30 @@ def test_a_killed_grid_goes_on_from_the_run_it_was_in(clone):
     assert [r["results"] for r in load_record(NAME)] == [r["results"] for r in resumed]
 
 
+def test_two_processes_share_a_grid_and_the_last_of_them_records(clone):
+    waiting, done = clone / "experiments" / "wait-10-0", clone / "experiments" / "ran.txt"
+    waiting.touch()
+    code = (
+        "from pathlib import Path; from course_lib.publishing.records import find, perform; "
+        f"perform(Path({str(clone)!r}), find(Path({str(clone)!r}), {NAME!r}), resume=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as other:
+        while not done.exists():  # the other is at its first run, and waits in it
+            assert other.poll() is None
+            time.sleep(0.05)
+        said = []
+        rows = perform(clone, find(clone, NAME), resume=True, say=said.append)
+        assert len(rows) == 3
+        assert said[0].endswith("another process is at it")
+        assert "last of them records" in said[-1]
+        assert not record_file(clone, NAME).exists()
+        waiting.unlink()
+        assert other.wait(60) == 0
+    assert ran(clone) == ["10/0 from 0", "20/0 from 0", "10/1 from 0", "20/1 from 0"]
+    assert len(load_record(NAME)) == 4
+    assert not (clone / "experiments" / "unfinished" / NAME).exists()
+
+
 def test_a_grid_that_goes_on_never_keeps_fewer_runs_than_it_found(clone):
     do(clone)
     record = record_file(clone, NAME)
@@ -134,6 +163,14 @@ def test_more_seeds_keep_the_runs_that_are_there_and_fewer_leave_the_record(clon
     assert len(ran(clone)) == 6
     do(clone, seeds=1)
     assert len(load_record(NAME)) == 6
+
+
+def test_an_experiment_that_asks_for_more_seeds_keeps_its_runs(clone):
+    do(clone)
+    change(clone / "experiments" / "coin_tosses.py", "seeds=2", "seeds=3")
+    assert not stale_records(clone)
+    assert len(do(clone, resume=True)) == 6
+    assert len(ran(clone)) == 6
 
 
 def test_runs_made_by_other_code_are_not_kept(clone):
