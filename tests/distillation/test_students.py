@@ -1,5 +1,7 @@
 """Students are what they are said to be: copies, random numbers, principal components."""
 
+import copy
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -9,6 +11,7 @@ from course_lib.distillation.students import (
     narrow_student,
     principal_components,
     random_student,
+    strongest_neurons,
 )
 from course_lib.errors import CourseError
 from course_lib.models.bert import Bert, BertConfig
@@ -35,6 +38,22 @@ def test_copied_layers_are_the_teachers_and_apart_from_them(bert):
     assert bert.blocks[3].mlp.up.weight.abs().sum() > 0
     with pytest.raises(CourseError):
         copied_student(bert, (0, 4))
+
+
+def test_neurons_without_weights_are_the_ones_that_go(bert):
+    slim = copy.deepcopy(bert)
+    with torch.no_grad():
+        for block in slim.blocks:  # 32 neurons, of which every other one does nothing
+            block.mlp.up.weight[::2] = 0
+            block.mlp.up.bias[::2] = 0
+    ids = torch.arange(10).view(2, 5)
+    student = copied_student(slim, (0, 1, 2, 3), d_ff=16).eval()
+    assert student.bert.blocks[0].mlp.up.weight.shape == (16, 8)
+    assert_close(student.bert(ids).last_hidden_state, slim(ids).last_hidden_state)
+    assert strongest_neurons(slim.blocks[0].mlp, 16).tolist() == list(range(1, 32, 2))
+    for n in (0, 33):
+        with pytest.raises(CourseError, match="cannot keep"):
+            copied_student(bert, (0, 1), d_ff=n)
 
 
 @pytest.mark.parametrize(
