@@ -53,7 +53,7 @@ EXPERIMENT = Experiment(
         {"recipe": "gpt", "text": "shakespeare-full", "steps": 6_000},
         {"recipe": "gpt", "text": "shakespeare", "steps": 3_000},
     ),
-    seeds=3,
+    seeds=5,
     run=run,
     probe=probe,
     texts=("shakespeare", "shakespeare-full"),
