@@ -120,7 +120,8 @@ class _Grid:
     def finished(self) -> dict[str, Row]:
         """The finished runs by their keys, this process's and others'."""
         with self.lock:
-            rows = self._kept() or (read_rows(self.record) if self.record.exists() else [])
+            # without the file, another process has just written the record
+            rows = self._kept() if self.kept_in.exists() else read_rows(self.record)
         return {_key(r["setting"], r["seed"]): r for r in rows if r["code"] == self.stamp}
 
     def add(self, row: Row) -> None:

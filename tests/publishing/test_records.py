@@ -118,6 +118,12 @@ def test_a_killed_grid_goes_on_from_the_run_it_was_in(clone):
     assert [r["results"] for r in load_record(NAME)] == [r["results"] for r in resumed]
 
 
+def test_without_resume_every_run_is_made_anew(clone):
+    do(clone)
+    do(clone)
+    assert len(ran(clone)) == 8
+
+
 def test_two_processes_share_a_grid_and_the_last_of_them_records(clone):
     waiting, done = clone / "experiments" / "wait-10-0", clone / "experiments" / "ran.txt"
     waiting.touch()
