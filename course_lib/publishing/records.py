@@ -210,12 +210,14 @@ def code_digests(root: Path, name: str) -> dict[str, str]:
 
 
 def stale_records(root: Path) -> dict[Path, list[str]]:
-    """Each record whose experiment is no longer what it was, with what changed."""
+    """Each record whose experiment is no longer what it was, with what changed.
+
+    An experiment that was never run has none; a page that asks for its record fails.
+    """
     found = {}
     for name in experiments(root):
         record = record_file(root, name)
         if not record.exists():
-            found[record] = ["it was never run"]
             continue
         current = code_digests(root, name)
         said = {s: None for row in read_rows(record) for s in differences(row["code"], current)}
@@ -250,7 +252,8 @@ def restamp(root: Path, experiment: Experiment) -> int:
 
 
 def overview(root: Path) -> list[dict[str, str]]:
-    """One line an experiment: what it asks, how many runs are recorded, and what they took."""
+    """One line an experiment: what it asks, how many runs are recorded (0: it is still to be made),
+    and what they took."""
     table = []
     for name in experiments(root):
         record = record_file(root, name)

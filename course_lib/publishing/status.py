@@ -21,7 +21,8 @@ RECORDED = """
 ## Recorded experiments
 
 What takes minutes to hours is run by `course experiment NAME`, which keeps one line for each run in
-`experiments/`, stamped like a page. Pages draw these records and repeat a slice of them live.
+`experiments/`, stamped like a page. Pages draw these records and repeat a slice of them live. One
+with 0 runs is written and tested on a slice, and still to be run.
 
 """
 
