@@ -61,6 +61,7 @@ LABELS = (50, 200, 1000, 5000)
 ALL_TEXT = 11_000  # sentences without a label in "rest + IMDB"
 STEPS = {"none": 60, "2,000": 80, "rest": 128, "rest + IMDB": 256}  # of 32 sentences, taught
 STEPS_ALONE = (60, 140)
+PROBED = 32  # sentences with labels that a probe learns from, and half as many without
 TEACHER_STEPS = {50: 40, 200: 60, 1000: 100, 5000: 180, "all": 346}
 TEACHER, STUDENT = Recipe(lr=1e-4), Recipe(lr=3e-4)
 
@@ -252,7 +253,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict[str, Any]:
         "sentences_without_labels": len(examples) - setting["labels"],
         "train_loss": float(np.mean(history.train_loss[-20:])),
         "seconds": round(seconds, 1),
-        "teacher_seconds": 0.0 if said is None else round(said.seconds, 1),
+        "teacher_seconds": 0.0 if said is None else round(said.seconds, 3),
     }
 
 
@@ -260,12 +261,12 @@ def probe(setting: Setting) -> list[float]:
     """The first losses of the student with seed 0, in float32, and of MiniLM's fine-tuning where
     it is the teacher; what it says here is what it says untrained."""
     reviews, (examples, places) = load_reviews(), lesson_of(setting, 0)
-    some = [*range(32), *range(len(examples) - 16, len(examples))]
+    some = [*range(PROBED), *range(len(examples) - PROBED // 2, len(examples))]
     few, losses, logits = examples.take(some), [], None
     if setting["teacher"] == "naive Bayes":
         logits = word_counts(setting["labels"], 0).logits[places[some]]
     elif setting["teacher"] != "none":
-        labelled = examples.take(range(32))
+        labelled = examples.take(range(PROBED))
         losses = fine_tune(reviews.trimmed.model, TEACHER, labelled, steps=2)[1].train_loss
         with TemporaryDirectory() as folder:
             model = with_new_head(reviews.trimmed.model, 0)

@@ -33,7 +33,8 @@ def experiment(tmp_path_factory) -> Experiment:
         trimmed_examples={s: e.take(range(N)) for s, e in reviews.trimmed_examples.items()},
     )
     rows = DatasetDict({s: rows.select(range(N)) for s, rows in rotten_tomatoes().items()})
-    module |= {"TEACHER_STEPS": 1, "EXTRA": 10, "REVIEWS": 8, "TIMED": 2, "TIMED_BATCHES": 0}
+    module |= {"TEACHER_STEPS": 1, "EXTRA": 10, "REVIEWS": 8, "PROBED": 16}
+    module |= {"TIMED": 2, "TIMED_BATCHES": 0}
     module |= {name: lambda rows=rows: rows for name in ("imdb", "rotten_tomatoes")}
     module |= {"load_reviews": lambda: few, "kept_in": lambda: folder}
     return found

@@ -30,7 +30,8 @@ def experiment(tmp_path_factory) -> Experiment:
         trimmed_examples={s: e.take(range(N)) for s, e in reviews.trimmed_examples.items()},
     )
     rows = DatasetDict({s: rows.select(range(N)) for s, rows in rotten_tomatoes().items()})
-    module |= {"LABELS": (8, 32), "ALL_TEXT": 38, "TEACHER_STEPS": {8: 1, 32: 1, "all": 1}}
+    module |= {"LABELS": (8, 32), "ALL_TEXT": 38, "PROBED": 4}
+    module |= {"TEACHER_STEPS": {8: 1, 32: 1, "all": 1}}
     module |= {name: lambda: rows for name in ("imdb", "rotten_tomatoes")}
     module |= {"load_reviews": lambda: few, "kept_in": lambda: folder}
     return found
