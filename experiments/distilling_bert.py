@@ -296,7 +296,12 @@ def run_teacher(trimmed: bool, seed: int) -> dict[str, Any]:
     logits = {
         split: teacher_outputs(model, sets[split], folder=kept_in()).logits for split in SCORED
     }
-    return {"seconds": round(seconds, 1)} | size(model) | scores_of(sets, logits)
+    return {
+        "seconds": round(seconds, 1),
+        "teacher": weights_digest(teacher()[0])[:16],
+        **size(model),
+        **scores_of(sets, logits),
+    }
 
 
 @cache
@@ -333,6 +338,7 @@ def run_student(setting: Setting, seed: int) -> dict[str, Any]:
     logits = {split: logits_of(student, sets[split]) for split in SCORED}
     costs = {"training": training, "answers": lesson.outputs.seconds}
     return {
+        "teacher": weights_digest(model)[:16],  # the same in all rows
         "train_loss": float(np.mean(losses[-20:])),
         "seconds": round(seconds, 1),
         "teacher_seconds": {
