@@ -12,8 +12,8 @@ alone ("none") has the labels, and fewer or more steps: which of the two counts 
 accuracy on the 1,000 validation sentences, labels that its rivals do not get, so that a teacher is
 never praised for a control that was badly trained.
 
-Students with more to read are given more steps (STEPS): with "rest" and with "rest + IMDB" about
-six tenths of the text come by, once. Everything has the vocabulary of the training sentences, and
+Students with more to read are given more steps (STEPS): with "rest" and with "rest + IMDB" a
+little more than half of the text comes by, once. Everything has the vocabulary of the training sentences, and
 products are in bfloat16 where that is faster. A network that teaches is trained once for all runs
 of its labels and seed (the one on all labels once for all seeds), and kept, with what it says of
 every sentence, in the course's cache. Its seconds, and how often it is right on the 2,000 test
@@ -59,7 +59,7 @@ from course_lib.training.text_baselines import WORDS
 
 LABELS = (50, 200, 1000, 5000)
 ALL_TEXT = 11_000  # sentences without a label in "rest + IMDB"
-STEPS = {"none": 60, "2,000": 80, "rest": 112, "rest + IMDB": 208}  # of 32 sentences, taught
+STEPS = {"none": 60, "2,000": 80, "rest": 100, "rest + IMDB": 176}  # of 32 sentences, taught
 STEPS_ALONE = (60, 120)
 PROBED = 32  # sentences with labels that a probe learns from, and half as many without
 TEACHER_STEPS = {50: 40, 200: 60, 1000: 100, 5000: 180, "all": 346}
