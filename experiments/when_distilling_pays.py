@@ -13,11 +13,11 @@ accuracy on the 1,000 validation sentences, labels that its rivals do not get, s
 never praised for a control that was badly trained.
 
 Students with more to read are given more steps (STEPS): with "rest" and with "rest + IMDB" a
-little more than half of the text comes by, once. Everything has the vocabulary of the training sentences, and
-products are in bfloat16 where that is faster. A network that teaches is trained once for all runs
-of its labels and seed (the one on all labels once for all seeds), and kept, with what it says of
-every sentence, in the course's cache. Its seconds, and how often it is right on the 2,000 test
-sentences, are in each row that it taught. All seconds are a processor's.
+little more than half of the text comes by, once. Everything has the vocabulary of the training
+sentences, and products are in bfloat16 where that is faster. A network that teaches is trained once
+for all runs of its labels and seed (the one on all labels once for all seeds), and kept, with what
+it says of every sentence, in the course's cache. Its seconds, and how often it is right on the
+2,000 test sentences, are in each row that it taught. All seconds are a processor's.
 """
 
 import json
