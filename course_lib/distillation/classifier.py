@@ -230,7 +230,7 @@ def distil(
         history = train(
             pupil,
             lambda step, share, done=done: batches(done + step, share),
-            AdamW(groups, betas=(0.9, 0.999)),
+            AdamW(groups, betas=(0.9, 0.999), fused=True),
             objective=partial(
                 teaching_loss, teaching=teaching, teacher=teacher, inside_only=inside_only
             ),

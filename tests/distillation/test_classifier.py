@@ -71,6 +71,19 @@ def test_the_same_call_gives_the_same_student(taught, teacher):
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_the_fused_optimizer_takes_the_steps_of_the_plain_one(taught, teacher, monkeypatch):
+    def made():
+        student = copied_student(teacher.bert, (0, 2))
+        return distil(student, taught, TEACHING["soft"], steps=6)[0].state_dict()
+
+    def plain(*args, fused, **options):
+        return torch.optim.AdamW(*args, foreach=False, **options)
+
+    fused = made()
+    monkeypatch.setattr("course_lib.distillation.classifier.AdamW", plain)
+    torch.testing.assert_close(fused, made(), atol=1e-5, rtol=1e-5)
+
+
 def test_without_matching_the_loss_is_that_of_losses_py(taught, teacher):
     student = copied_student(teacher.bert, (0, 2)).eval()
     batch = taught.batch(range(8))
