@@ -282,7 +282,11 @@ def fine_tune(
         stage = train(
             model,
             lambda step, share, done=done: batches(done + step, share),
-            AdamW(parameter_groups(model.bert, model.classifier, recipe), betas=(0.9, 0.999)),
+            AdamW(
+                parameter_groups(model.bert, model.classifier, recipe),
+                betas=(0.9, 0.999),
+                fused=True,
+            ),
             objective=loss,
             schedule=partial(cosine, warmup=recipe.warmup),
             steps=until - done,

@@ -282,7 +282,9 @@ def learn_spans(
     history = train(
         model,
         ShuffledQuestions(questions, recipe.batch_size, seed),
-        AdamW(parameter_groups(model.bert, model.qa_outputs, recipe), betas=(0.9, 0.999)),
+        AdamW(
+            parameter_groups(model.bert, model.qa_outputs, recipe), betas=(0.9, 0.999), fused=True
+        ),
         objective=span_loss,
         schedule=partial(cosine, warmup=recipe.warmup),
         steps=steps,
