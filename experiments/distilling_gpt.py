@@ -105,6 +105,7 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
         model,
         batches,
         objective,
+        STUDENT,
         steps=steps,
         every=steps // LOOKS,
         evaluate=lambda model: score(student_of(model), TEXT).loss,

@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
-from course_lib.distillation.ladder_student import STUDENT
 from course_lib.files import write_atomically
 from course_lib.training.loop import train
+from course_lib.training.network_recipes import NetworkRecipe
 from course_lib.training.objectives import Objective
 from course_lib.training.optimizers import fastest_matmul_dtype
 
@@ -57,6 +57,7 @@ def train_recorded(
     model: nn.Module,
     batches: Callable[[int, int], Any],
     objective: Objective,
+    recipe: NetworkRecipe,
     *,
     steps: int,
     every: int,
@@ -64,9 +65,9 @@ def train_recorded(
     seed: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train a student (or a `WithProjection`) by its recipe; what a record keeps of that.
+    """Train a student (or a `WithProjection`) as a recipe does; what a record keeps of that.
 
-    After every `every` steps, and at the end, `evaluate(model)` is its loss, and the run is saved
+    Of the recipe are the optimizers, the schedule and the clipping.     After every `every` steps, and at the end, `evaluate(model)` is its loss, and the run is saved
     in `folder`; it goes on from what it finds there, in the precision in which it began. The model
     comes back with its best weights.
 
@@ -84,13 +85,13 @@ def train_recorded(
     history = train(
         model,
         clock,
-        STUDENT.optimizers(model),
+        recipe.optimizers(model),
         objective=objective,
-        schedule=STUDENT.schedule,
+        schedule=recipe.schedule,
         steps=steps,
         evaluate=look,
         every=every,
-        clip=STUDENT.clip,
+        clip=recipe.clip,
         seed=seed,
         checkpoint=folder / "checkpoint.safetensors",
         bf16=precision.read_text() == "bfloat16",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from course_lib.distillation import recorded
-from course_lib.distillation.ladder_student import new_student, windows_of
+from course_lib.distillation.ladder_student import STUDENT, new_student, windows_of
 from course_lib.distillation.recorded import CPUClock, train_recorded
 from course_lib.distillation.sequence import next_token_loss
 
@@ -53,11 +53,11 @@ def test_a_resumed_clock_goes_on_from_its_checkpoint(cpu, tmp_path):
 
 def test_a_run_keeps_to_the_precision_it_began_with(monkeypatch, tmp_path):
     asked = {"steps": 2, "every": 1, "evaluate": lambda model: 1.0, "seed": 0, "folder": tmp_path}
-    tokens = np.arange(2_000) % 68
+    taught = windows_of(np.arange(2_000) % 68, batch_size=1), next_token_loss, STUDENT
     monkeypatch.setattr(recorded, "fastest_matmul_dtype", lambda device: "float32")
-    first = train_recorded(new_student(68), windows_of(tokens), next_token_loss, **asked)
+    first = train_recorded(new_student(68), *taught, **asked)
     monkeypatch.setattr(recorded, "fastest_matmul_dtype", lambda device: "bfloat16")
-    again = train_recorded(new_student(68), windows_of(tokens), next_token_loss, **asked)
+    again = train_recorded(new_student(68), *taught, **asked)
     assert first == again
     assert first["precision"] == "float32"
     assert first["steps"] == [1, 2]
