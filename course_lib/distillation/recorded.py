@@ -67,9 +67,10 @@ def train_recorded(
 ) -> dict[str, Any]:
     """Train a student (or a `WithProjection`) as a recipe does; what a record keeps of that.
 
-    Of the recipe are the optimizers, the schedule and the clipping.     After every `every` steps, and at the end, `evaluate(model)` is its loss, and the run is saved
-    in `folder`; it goes on from what it finds there, in the precision in which it began. The model
-    comes back with its best weights.
+    Of the recipe are the optimizers, the schedule and the clipping. After every `every` steps, and
+    at the end, `evaluate(model)` is its loss, and the run is saved in `folder`; it goes on from
+    what it finds there, in the precision in which it began. The model comes back with its best
+    weights.
 
     Raises KeyboardInterrupt when interrupted, after a checkpoint.
     """

@@ -63,11 +63,14 @@ def test_methods_differ_from_their_first_steps(module):
     assert all(np.isfinite(losses).all() for losses in first)
 
 
-def test_a_run_that_is_killed_after_a_checkpoint_ends_as_if_it_were_not(module, tmp_path):
-    module["measure"] = lambda student, teacher, text, *, seed: {"loss": score(student, text).loss}
-    setting = {"method": "half own", "steps": 4}
+def test_a_run_that_is_killed_after_a_checkpoint_ends_as_if_it_were_not(
+    module, tmp_path, monkeypatch
+):
+    setting, score, looks = {"method": "half own", "steps": 4}, module["score"], []
+    monkeypatch.setitem(
+        module, "measure", lambda student, *_, seed: {"loss": score(student, "few").loss}
+    )
     whole = EXPERIMENT.run(setting, 1, tmp_path / "whole")
-    looks = []
 
     def dies(student, text):
         looks.append(text)
@@ -75,11 +78,11 @@ def test_a_run_that_is_killed_after_a_checkpoint_ends_as_if_it_were_not(module, 
             raise RuntimeError("killed")
         return score(student, text)
 
-    score, module["score"] = module["score"], dies
+    monkeypatch.setitem(module, "score", dies)
     with pytest.raises(RuntimeError, match="killed"):
         EXPERIMENT.run(setting, 1, tmp_path / "killed")
-    module["score"] = score
     resumed = EXPERIMENT.run(setting, 1, tmp_path / "killed")
+    assert len(looks) == 3  # the first look was not made again
     for key in ("val_losses", "loss", "steps", "first_losses"):
         assert resumed[key] == whole[key]
     assert resumed["cpu_seconds"][0] < resumed["cpu_seconds"][1]
