@@ -27,10 +27,10 @@ def module(monkeypatch):
     ladder_student.known_words.cache_clear()
     names = EXPERIMENT.run.__globals__
     small = {"STEPS": 4, "LOOKS": 2, "PARTS": 2, "TOGETHER": 3, "REFRESH": 2, "TIMED": 2}
+    small["WARM_UP"] = 1
     for name, value in small.items():
         monkeypatch.setitem(names, name, value)
     monkeypatch.setitem(names, "measure", quick_measure)
-    monkeypatch.setitem(names, "WARM_UP", 1)
     monkeypatch.setitem(names, "keep", lambda student, name: None)
     yield names
     ladder_student.known_words.cache_clear()
