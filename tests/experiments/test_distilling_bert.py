@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from datasets import DatasetDict
+from short_reviews import first_reviews
 
-from course_lib.data.tasks import rotten_tomatoes
 from course_lib.distillation.advice import within
 from course_lib.distillation.reviews import load_reviews, unpacked, weights_digest
 from course_lib.experiments import Experiment
@@ -26,13 +25,7 @@ def experiment(tmp_path_factory) -> Experiment:
     """The experiment on a few sentences, with a teacher of one step and its own cache."""
     found = records.find(ROOT, "distilling-bert")
     module, folder = found.run.__globals__, tmp_path_factory.mktemp("kept")
-    reviews = load_reviews()
-    few = replace(
-        reviews,
-        examples={s: e.take(range(N)) for s, e in reviews.examples.items()},
-        trimmed_examples={s: e.take(range(N)) for s, e in reviews.trimmed_examples.items()},
-    )
-    rows = DatasetDict({s: rows.select(range(N)) for s, rows in rotten_tomatoes().items()})
+    few, rows = first_reviews(N)
     module |= {"TEACHER_STEPS": 1, "EXTRA": 10, "REVIEWS": 8, "PROBED": 16}
     module |= {"TIMED": 2, "TIMED_BATCHES": 0}
     module |= {name: lambda rows=rows: rows for name in ("imdb", "rotten_tomatoes")}

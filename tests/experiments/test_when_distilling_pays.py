@@ -1,16 +1,14 @@
 """A slice of the map of chapter 11: its rows are what advice is drawn from."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from datasets import DatasetDict
+from short_reviews import first_reviews
 
-from course_lib.data.tasks import rotten_tomatoes
 from course_lib.distillation.advice import TEXTS, advise, cells
 from course_lib.distillation.losses import IGNORE
-from course_lib.distillation.reviews import load_reviews, unpacked
+from course_lib.distillation.reviews import unpacked
 from course_lib.experiments import Experiment
 from course_lib.publishing import records
 from course_lib.publishing.repository import find_root
@@ -24,12 +22,7 @@ def experiment(tmp_path_factory) -> Experiment:
     """The experiment with 8 and 32 labels of 40, and teachers of one step in their own cache."""
     found = records.find(ROOT, "when-distilling-pays")
     module, folder = found.run.__globals__, tmp_path_factory.mktemp("kept")
-    reviews = load_reviews()
-    few = replace(
-        reviews,
-        trimmed_examples={s: e.take(range(N)) for s, e in reviews.trimmed_examples.items()},
-    )
-    rows = DatasetDict({s: rows.select(range(N)) for s, rows in rotten_tomatoes().items()})
+    few, rows = first_reviews(N)
     module |= {"LABELS": (8, 32), "ALL_TEXT": 38, "PROBED": 4}
     module |= {"TEACHER_STEPS": {8: 1, 32: 1, "all": 1}}
     module |= {name: lambda: rows for name in ("imdb", "rotten_tomatoes")}
