@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
 from course_lib.data.documents import speech_sentences
+from course_lib.evaluation import Score
 from course_lib.evidence import clone_folder
 from course_lib.experiments import Experiment, Setting
 from course_lib.models.bert import BertConfig, BertForPreTraining
@@ -165,8 +166,7 @@ def answers(model: BertForPreTraining, batches: tuple[PreTrainingBatch, ...]) ->
 
 def blocks(nats: list[float]) -> list[float]:
     """Means of BLOCK hidden tokens in reading order; a rest that fills no block is left out."""
-    whole = np.array(nats[: len(nats) // BLOCK * BLOCK]).reshape(-1, BLOCK)
-    return [round(mean, 4) for mean in whole.mean(1).tolist()]
+    return [round(mean, 4) for mean in Score(np.array(nats), 1).blocks(BLOCK).tolist()]
 
 
 def fit(
