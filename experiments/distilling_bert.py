@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from filelock import FileLock
 from torch import nn
 
@@ -52,22 +51,27 @@ from course_lib.distillation.classifier import (
 )
 from course_lib.distillation.reviews import (
     CONTEXT,
+    fast_products,
     fine_tuned,
+    in_bfloat16,
     load_reviews,
-    packed,
     unlabelled,
     weights_digest,
+)
+from course_lib.distillation.students import (
+    copied_student,
+    narrow_student,
+    random_student,
     with_new_head,
 )
-from course_lib.distillation.students import copied_student, narrow_student, random_student
 from course_lib.distillation.teachers import TeacherOutputs, teacher_outputs
 from course_lib.experiments import Experiment, Setting
 from course_lib.files import write_atomically
 from course_lib.latency import latencies, megabytes
 from course_lib.models.bert_heads import BertForSequenceClassification
 from course_lib.models.pretrained_bert import PretrainedBert
-from course_lib.training.fine_tuning import Examples, Recipe, fine_tune, predicted_logits
-from course_lib.training.optimizers import fastest_matmul_dtype
+from course_lib.training.answers import scored
+from course_lib.training.fine_tuning import Examples, Recipe, correct, fine_tune, predicted_logits
 from course_lib.training.text_baselines import naive_bayes
 
 STEPS, LONG_STEPS = 260, 776  # of 32 sentences: one and a half times through what is read
@@ -213,14 +217,9 @@ def taught(
 # --- scores ---------------------------------------------------------------------------------
 
 
-def in_bfloat16() -> bool:
-    """Whether it is the faster on this machine."""
-    return fastest_matmul_dtype() == "bfloat16"
-
-
 def logits_of(model: nn.Module, examples: Examples) -> np.ndarray:
     """A student's logits."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
+    with fast_products():
         return predicted_logits(model, examples)
 
 
@@ -229,18 +228,6 @@ def held_out_reviews(pretrained: PretrainedBert, seed: int) -> Examples:
     rows = imdb()["test"]
     first = seed * REVIEWS % len(rows)
     return Examples.of(rows.select(range(first, first + REVIEWS)), pretrained, CONTEXT)
-
-
-def scored(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """What the record keeps of the logits."""
-    right = logits.argmax(1) == labels
-    nats = F.cross_entropy(torch.from_numpy(logits).float(), torch.from_numpy(labels))
-    return {
-        "accuracy": float(right.mean()),
-        "right": packed(right.astype(float)),
-        "n": len(right),
-        "nats": round(nats.item(), 4),
-    }
 
 
 def size(model: BertForSequenceClassification) -> dict[str, Any]:
@@ -254,9 +241,8 @@ def size(model: BertForSequenceClassification) -> dict[str, Any]:
 
 def scores_of(sets: Mapping[str, Examples], logits: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """On the sentences' validation and test splits and on reviews, by split."""
-    validation = logits["validation"].argmax(1) == sets["validation"].labels
     return {
-        "validation_accuracy": float(validation.mean()),
+        "validation_accuracy": float(correct(logits["validation"], sets["validation"]).mean()),
         "rotten_tomatoes": scored(logits["test"], sets["test"].labels),
         "imdb": scored(logits["imdb"], sets["imdb"].labels),
     }

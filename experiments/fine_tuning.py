@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from course_lib.data.tasks import rotten_tomatoes
-from course_lib.distillation.reviews import packed
 from course_lib.evidence import clone_folder
 from course_lib.experiments import Experiment, Setting
 from course_lib.models.bert import BertForPreTraining
@@ -32,6 +29,7 @@ from course_lib.models.bert_heads import BertForSequenceClassification
 from course_lib.models.lora import add_lora, n_trainable
 from course_lib.models.pretrained_bert import PretrainedBert, load_minilm
 from course_lib.tokenization.wordpiece import WordPieceTokenizer
+from course_lib.training.answers import scored
 from course_lib.training.fine_tuning import (
     RECIPES,
     Examples,
@@ -170,25 +168,15 @@ def run(setting: Setting, seed: int, folder: Path) -> dict:
     """Learn from the labels that the seed drew, and score the test sentences."""
     method, n = setting["method"], setting["labels"]
     train, choose = examples(method in OWN)["train"], n == "all"
-    number = {id(tokens): i for i, tokens in enumerate(train.tokens)}
-    drawn = train if choose else train.few(n, seed=seed)
-    places = np.array([number[id(tokens)] for tokens in drawn.tokens])
+    places = np.arange(len(train)) if choose else train.places_of_few(n, seed)
     if method == "linear probe":
         logits, how = by_probe(places, choose)
     elif method in ("TF-IDF", "naive Bayes"):
         logits, how = by_counting(method, places, choose)
     else:
         steps = STEPS if choose else FEW_STEPS[n]
-        logits, how = by_training(method, drawn, steps, seed, choose)
-    labels = examples(False)["test"].labels
-    right = (logits.argmax(1) == labels).astype(float)
-    nats = F.cross_entropy(torch.from_numpy(logits).float(), torch.from_numpy(labels))
-    return how | {
-        "accuracy": float(right.mean()),
-        "right": packed(right),
-        "n": len(right),
-        "nats": round(nats.item(), 4),
-    }
+        logits, how = by_training(method, train.take(places), steps, seed, choose)
+    return how | scored(logits, examples(False)["test"].labels)
 
 
 def probe(setting: Setting) -> list[float]:

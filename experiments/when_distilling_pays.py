@@ -29,7 +29,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from filelock import FileLock
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
@@ -41,20 +40,20 @@ from course_lib.data.tasks import imdb, rotten_tomatoes
 from course_lib.distillation.classifier import TEACHING, TaughtExamples, distil, joined
 from course_lib.distillation.losses import IGNORE
 from course_lib.distillation.reviews import (
+    fast_products,
     fine_tuned,
+    in_bfloat16,
     load_reviews,
-    packed,
     unlabelled,
-    with_new_head,
 )
-from course_lib.distillation.students import copied_student, random_student
+from course_lib.distillation.students import copied_student, random_student, with_new_head
 from course_lib.distillation.teachers import TeacherOutputs, teacher_outputs
 from course_lib.experiments import Experiment, Setting
 from course_lib.files import write_atomically
 from course_lib.models.bert_heads import BertForSequenceClassification
+from course_lib.training.answers import scored
 from course_lib.training.fine_tuning import Examples, Recipe, correct, fine_tune, predicted_logits
 from course_lib.training.history import History
-from course_lib.training.optimizers import fastest_matmul_dtype
 from course_lib.training.text_baselines import WORDS
 
 LABELS = (50, 200, 1000, 5000)
@@ -96,8 +95,7 @@ def n_train() -> int:
 def drawn(labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The places of the sentences whose labels are known, and of the other training sentences."""
     train = load_reviews().trimmed_examples["train"]
-    number = {id(tokens): i for i, tokens in enumerate(train.tokens)}
-    known = np.array([number[id(tokens)] for tokens in train.few(labels, seed).tokens])
+    known = train.places_of_few(labels, seed)
     rest = np.setdiff1d(np.arange(len(train)), known)
     return known, np.random.default_rng(seed).permutation(rest)
 
@@ -132,11 +130,6 @@ def kept_in() -> Path:
     return cache_dir() / "teachers" / "when-distilling-pays"
 
 
-def in_bfloat16() -> bool:
-    """Whether it is the faster on this machine."""
-    return fastest_matmul_dtype() == "bfloat16"
-
-
 @cache
 def network(labels: int | str, seed: int) -> Said:
     """MiniLM fine-tuned on some labels, or "all" of them: trained and asked by the process that
@@ -158,12 +151,12 @@ def network(labels: int | str, seed: int) -> Said:
             seed=seed,
             folder=kept_in(),
         )
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
+        with fast_products():
             logits = teacher_outputs(model, asked, folder=kept_in()).logits
         taken, file = time.process_time() - begin, kept_in() / f"{name}.json"
         if not file.exists():  # otherwise all of it was read, not computed
             write_atomically(file, json.dumps(taken))
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
+        with fast_products():
             test = teacher_outputs(model, reviews.trimmed_examples["test"], folder=kept_in())
     right = correct(test.logits, reviews.trimmed_examples["test"])
     return Said(logits, float(right.mean()), json.loads(file.read_text("utf-8")))
@@ -240,15 +233,12 @@ def run(setting: Setting, seed: int, folder: Path) -> dict[str, Any]:
     logits = None if said is None else said.logits[places]
     history = learn(student, examples, logits, setting["steps"], seed, in_bfloat16())
     seconds = time.process_time() - begin
-    right = {}
-    for split in ("validation", "test"):
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
-            right[split] = correct(predicted_logits(student, sets[split]), sets[split])
-    return {
-        "right": packed(right["test"]),
-        "n": len(right["test"]),
-        "accuracy": float(right["test"].mean()),
-        "validation_accuracy": float(right["validation"].mean()),
+    with fast_products():
+        answers = {
+            split: predicted_logits(student, sets[split]) for split in ("validation", "test")
+        }
+    return scored(answers["test"], sets["test"].labels) | {
+        "validation_accuracy": float(correct(answers["validation"], sets["validation"]).mean()),
         "teacher_accuracy": None if said is None else said.accuracy,
         "sentences_without_labels": len(examples) - setting["labels"],
         "train_loss": float(np.mean(history.train_loss[-20:])),

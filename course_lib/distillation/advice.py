@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from course_lib.distillation.reviews import unpacked
 from course_lib.errors import CourseError
 from course_lib.evidence import Comparison, compare
+from course_lib.training.answers import unpacked
 
 Cell = tuple[int, str]  # labels, and text without labels as the record names it
 Start = Literal["copied", "random"]

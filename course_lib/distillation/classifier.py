@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from course_lib.distillation.losses import IGNORE, distillation_loss, hard_loss
 from course_lib.distillation.matching import (
@@ -42,6 +41,7 @@ from course_lib.training.fine_tuning import (
     Examples,
     Recipe,
     ShuffledExamples,
+    fused_adamw,
     parameter_groups,
     set_dropout,
 )
@@ -230,7 +230,7 @@ def distil(
         history = train(
             pupil,
             lambda step, share, done=done: batches(done + step, share),
-            AdamW(groups, betas=(0.9, 0.999), fused=True),
+            fused_adamw(groups),
             objective=partial(
                 teaching_loss, teaching=teaching, teacher=teacher, inside_only=inside_only
             ),

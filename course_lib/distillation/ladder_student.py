@@ -29,6 +29,7 @@ from course_lib.distillation.diversity import (
     words_of,
 )
 from course_lib.distillation.losses import reverse_kl
+from course_lib.distillation.recorded import train_by
 from course_lib.distillation.sequence import WithProjection, divergence_by_place
 from course_lib.distillation.writing import continue_texts
 from course_lib.evaluation import Score, WindowedModel
@@ -36,7 +37,6 @@ from course_lib.evidence import clone_folder
 from course_lib.models.gpt import GPT, GPTConfig
 from course_lib.training.batches import RandomWindows
 from course_lib.training.history import History
-from course_lib.training.loop import train
 from course_lib.training.network_recipes import GPT_QUICK
 from course_lib.training.objectives import Objective, causal_lm_loss
 from course_lib.training.optimizers import fastest_matmul_dtype
@@ -84,20 +84,17 @@ def learn(
 
     `folder` keeps a checkpoint for a run that is interrupted.
     """
-    precision = fastest_matmul_dtype("cpu")
-    return train(
+    return train_by(
+        STUDENT,
         model,
         batches,
-        STUDENT.optimizers(model),
-        objective=objective,
-        schedule=STUDENT.schedule,
+        objective,
         steps=steps,
         evaluate=evaluate,
         every=every,
-        clip=STUDENT.clip,
         seed=seed,
         checkpoint=None if folder is None else folder / "checkpoint.safetensors",
-        bf16=precision == "bfloat16",
+        bf16=fastest_matmul_dtype("cpu") == "bfloat16",
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from course_lib.files import write_atomically
+from course_lib.training.history import History
 from course_lib.training.loop import train
 from course_lib.training.network_recipes import NetworkRecipe
 from course_lib.training.objectives import Objective
@@ -53,6 +54,26 @@ class CPUClock:
             write_atomically(self.file, json.dumps(self.counted))
 
 
+def train_by(
+    recipe: NetworkRecipe,
+    model: nn.Module,
+    batches: Callable[[int, int], Any],
+    objective: Objective,
+    **options: Any,
+) -> History:
+    """`train` with the optimizers, the schedule and the clipping of a recipe; `options` are
+    `train`'s own."""
+    return train(
+        model,
+        batches,
+        recipe.optimizers(model),
+        objective=objective,
+        schedule=recipe.schedule,
+        clip=recipe.clip,
+        **options,
+    )
+
+
 def train_recorded(
     model: nn.Module,
     batches: Callable[[int, int], Any],
@@ -83,16 +104,14 @@ def train_recorded(
         clock.stop()
         return evaluate(model)
 
-    history = train(
+    history = train_by(
+        recipe,
         model,
         clock,
-        recipe.optimizers(model),
-        objective=objective,
-        schedule=recipe.schedule,
+        objective,
         steps=steps,
         evaluate=look,
         every=every,
-        clip=recipe.clip,
         seed=seed,
         checkpoint=folder / "checkpoint.safetensors",
         bf16=precision.read_text() == "bfloat16",

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from course_lib.data.parcels import cache_dir
 from course_lib.data.tasks import imdb, rotten_tomatoes
@@ -85,7 +84,7 @@ def fine_tuned(
     and read from there the next time. Matrix products are in bfloat16 where that is faster.
     """
     recipe = recipe or Recipe(lr=5e-5)
-    bf16 = fastest_matmul_dtype() == "bfloat16"
+    bf16 = in_bfloat16()
     said = [asdict(recipe), steps, bert.config.dropout, seed, bf16, examples.labels.tolist()]
     digest = hashlib.sha256(json.dumps(said).encode())
     for tokens in examples.tokens:
@@ -104,11 +103,14 @@ def fine_tuned(
     return model.eval()
 
 
-def with_new_head(bert: Bert, seed: int) -> BertForSequenceClassification:
-    """A classifier on a copy of the encoder; the seed decides how its head starts."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return BertForSequenceClassification.on(bert)
+def in_bfloat16() -> bool:
+    """Whether matrix products are faster so on this machine."""
+    return fastest_matmul_dtype() == "bfloat16"
+
+
+def fast_products() -> torch.autocast:
+    """A context in which models answer `in_bfloat16`."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16())
 
 
 def weights_digest(model: BertForSequenceClassification) -> str:
@@ -117,17 +119,3 @@ def weights_digest(model: BertForSequenceClassification) -> str:
     for tensor in model.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().numpy())
     return digest.hexdigest()
-
-
-# --- scores in a record ----------------------------------------------------------------------
-
-
-def packed(correct: Float[np.ndarray, " n"]) -> str:
-    """1s and 0s as hexadecimal digits, four a digit: what a record can hold of 10,000 texts."""
-    return np.packbits(correct.astype(bool)).tobytes().hex()
-
-
-def unpacked(digits: str, n: int) -> Float[np.ndarray, " n"]:
-    """The first `n` 1s and 0s of what `packed` wrote."""
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8))
-    return bits[:n].astype(float)

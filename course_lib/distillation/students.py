@@ -50,7 +50,7 @@ def copied_student(
                 weights[name] = weights[name][kept]
             weights["mlp.down.weight"] = weights["mlp.down.weight"][:, kept]
         block.load_state_dict(weights)
-    return _with_head(student, n_classes, seed)
+    return with_new_head(student, seed, n_classes)
 
 
 def strongest_neurons(mlp: MLP, n: int) -> Int[Tensor, " n"]:
@@ -72,7 +72,7 @@ def random_student(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = Bert(replace(bert.config, n_layers=n_layers, pooler=False))
-    return _with_head(student, n_classes, seed)
+    return with_new_head(student, seed, n_classes)
 
 
 def narrow_student(
@@ -95,7 +95,7 @@ def narrow_student(
         turn = torch.linalg.qr(torch.randn(d_model, d_model)).Q
     with torch.no_grad():
         student.embeddings.tokens.weight.copy_(table @ turn * (config.init_std / table.std()))
-    return _with_head(student, n_classes, seed)
+    return with_new_head(student, seed, n_classes)
 
 
 def principal_components(
@@ -114,7 +114,8 @@ def principal_components(
     return (centred @ directions[:, -width:].flip(1)).to(table.dtype)
 
 
-def _with_head(student: Bert, n_classes: int, seed: int) -> BertForSequenceClassification:
+def with_new_head(bert: Bert, seed: int, n_classes: int = 2) -> BertForSequenceClassification:
+    """A classifier on a copy of the encoder; the seed decides how its head starts."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BertForSequenceClassification.on(student, n_classes)
+        return BertForSequenceClassification.on(bert, n_classes)

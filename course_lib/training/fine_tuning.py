@@ -79,6 +79,10 @@ class Examples:
     def few(self, n: int, seed: int = 0) -> "Examples":
         """`n` of them, of each class as many (± 1): the same for the same seed, and those of a
         smaller n are among those of a larger."""
+        return self.take(self.places_of_few(n, seed))
+
+    def places_of_few(self, n: int, seed: int = 0) -> Int[np.ndarray, " n"]:
+        """Where the examples that `few` draws stand among all."""
         random, classes = np.random.default_rng(seed), np.unique(self.labels)
         if n > len(self):
             raise CourseError(
@@ -88,7 +92,7 @@ class Examples:
         rank = np.empty(len(self))
         for places in shuffled:
             rank[places] = np.arange(len(places))
-        return self.take(np.lexsort((self.labels, rank))[:n])
+        return np.lexsort((self.labels, rank))[:n]
 
     def batch(self, places: Sequence[int] | Int[np.ndarray, " m"]) -> Batch:
         """The inputs and labels of the examples at these places."""
@@ -236,6 +240,11 @@ def parameter_groups(bert: Bert, head: nn.Module, recipe: Recipe) -> list[dict]:
     return groups
 
 
+def fused_adamw(groups: list[dict]) -> AdamW:
+    """BERT's optimiser for `parameter_groups`, whose step is one kernel for all weights."""
+    return AdamW(groups, betas=(0.9, 0.999), fused=True)
+
+
 def fine_tune(
     bert: Bert,
     recipe: Recipe,
@@ -282,11 +291,7 @@ def fine_tune(
         stage = train(
             model,
             lambda step, share, done=done: batches(done + step, share),
-            AdamW(
-                parameter_groups(model.bert, model.classifier, recipe),
-                betas=(0.9, 0.999),
-                fused=True,
-            ),
+            fused_adamw(parameter_groups(model.bert, model.classifier, recipe)),
             objective=loss,
             schedule=partial(cosine, warmup=recipe.warmup),
             steps=until - done,

@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from course_lib.errors import CourseError
 from course_lib.models.bert import Bert
@@ -36,6 +35,7 @@ from course_lib.tokenization.offsets import encode_with_offsets
 from course_lib.training.fine_tuning import (
     Recipe,
     freeze,
+    fused_adamw,
     parameter_groups,
     places_by_length,
 )
@@ -282,9 +282,7 @@ def learn_spans(
     history = train(
         model,
         ShuffledQuestions(questions, recipe.batch_size, seed),
-        AdamW(
-            parameter_groups(model.bert, model.qa_outputs, recipe), betas=(0.9, 0.999), fused=True
-        ),
+        fused_adamw(parameter_groups(model.bert, model.qa_outputs, recipe)),
         objective=span_loss,
         schedule=partial(cosine, warmup=recipe.warmup),
         steps=steps,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from course_lib.distillation.advice import advise, cells, within
-from course_lib.distillation.reviews import packed
 from course_lib.errors import CourseError
+from course_lib.training.answers import packed
 
 N = 400
 

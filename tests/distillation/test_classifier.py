@@ -80,7 +80,7 @@ def test_the_fused_optimizer_takes_the_steps_of_the_plain_one(taught, teacher, m
         return torch.optim.AdamW(*args, foreach=False, **options)
 
     fused = made()
-    monkeypatch.setattr("course_lib.distillation.classifier.AdamW", plain)
+    monkeypatch.setattr("course_lib.training.fine_tuning.AdamW", plain)
     torch.testing.assert_close(fused, made(), atol=1e-5, rtol=1e-5)
 
 

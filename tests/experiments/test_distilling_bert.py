@@ -10,10 +10,11 @@ import torch
 from short_reviews import first_reviews
 
 from course_lib.distillation.advice import within
-from course_lib.distillation.reviews import load_reviews, unpacked, weights_digest
+from course_lib.distillation.reviews import load_reviews, weights_digest
 from course_lib.experiments import Experiment
 from course_lib.publishing import records
 from course_lib.publishing.repository import find_root
+from course_lib.training.answers import unpacked
 from course_lib.training.fine_tuning import predicted_logits
 
 ROOT = find_root()

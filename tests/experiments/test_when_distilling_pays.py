@@ -8,10 +8,10 @@ from short_reviews import first_reviews
 
 from course_lib.distillation.advice import TEXTS, advise, cells
 from course_lib.distillation.losses import IGNORE
-from course_lib.distillation.reviews import unpacked
 from course_lib.experiments import Experiment
 from course_lib.publishing import records
 from course_lib.publishing.repository import find_root
+from course_lib.training.answers import unpacked
 
 ROOT = find_root()
 N = 40  # sentences of each split; 30 more are IMDB's in these tests
