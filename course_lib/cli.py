@@ -176,6 +176,46 @@ def experiment(
     print(f"{len(rows)} runs are recorded")
 
 
+class Start(StrEnum):
+    """How the student of `course advise` begins."""
+
+    copied = "copied"
+    random = "random"
+
+
+class Teacher(StrEnum):
+    """What the teacher of `course advise` was trained on, or what it is."""
+
+    same = "same-labels"
+    all = "all-labels"
+    counts = "naive-bayes"
+
+
+@app.command()
+def advise(
+    labels: Annotated[int, typer.Option(help="texts with a label that you have")],
+    unlabelled: Annotated[int, typer.Option(help="texts without a label that you have")] = 0,
+    start: Annotated[
+        Start, typer.Option(help="layers of a pretrained model, or random numbers")
+    ] = Start.copied,
+    teacher: Annotated[
+        Teacher, typer.Option(help="trained on the labels you have, on many others, or counting")
+    ] = Teacher.same,
+    latency: Annotated[
+        float | None, typer.Option(help="milliseconds that one text may take; default: any")
+    ] = None,
+) -> None:
+    """Say whether distilling a classifier is likely to pay, from the recorded experiments."""
+    from course_lib.distillation import advice
+    from course_lib.experiments import load_record
+
+    known = {Teacher.counts: "naive Bayes"}
+    kind = known.get(teacher, teacher.replace("-", " "))
+    print(advice.advise(load_record("when-distilling-pays"), labels, unlabelled, start, kind))
+    if latency is not None:
+        print(advice.quick_enough(load_record("distilling-bert"), latency))
+
+
 class Pretrained(StrEnum):
     """The models of others that `course generate` knows."""
 

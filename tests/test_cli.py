@@ -164,3 +164,12 @@ def test_generate_wants_a_folder_or_a_model(arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_advice_names_the_setting_that_was_measured():
+    said = course("advise", "--labels", 60, "--unlabelled", 5000)
+    assert said.returncode == 0, said.stderr
+    assert "has 50 labels and 5,500 sentences without labels" in said.stdout
+    refused = course("advise", "--labels", 0)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("course: give 1 label or more")

@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from course_lib.errors import CourseError
 from course_lib.evidence import Comparison, compare
 from course_lib.training.answers import unpacked
 
+Results = Mapping[str, Any]  # of one run
+Row = Mapping[str, Any]  # of a record: "setting", "seed", "results"
 Cell = tuple[int, str]  # labels, and text without labels as the record names it
 Start = Literal["copied", "random"]
 Teacher = Literal["same labels", "all labels", "naive Bayes"]
@@ -25,47 +28,66 @@ Teacher = Literal["same labels", "all labels", "naive Bayes"]
 TEXTS = {"none": 0, "2,000": 2000, "rest": 5500, "rest + IMDB": 11_000}  # sentences, about
 
 
-def cells(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
-    """For each start and teacher: what the teacher adds to the student, by labels and text.
+def alone(rows: Sequence[Row]) -> dict[tuple[str, int], list[Results]]:
+    """The students without a teacher, by start and labels: the results of their runs.
 
-    The student alone was trained for fewer and for more steps; the one with the better mean
-    accuracy on validation counts.
+    They were trained for fewer and for more steps; those with the better mean accuracy on
+    validation count.
     """
-    runs: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
+    runs: dict[tuple[str, int], dict[int, list[Results]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         s = row["setting"]
-        key = s["start"], s["teacher"], s["labels"], s["unlabelled"], s.get("steps")
-        runs[key].append(row["results"])
+        if s["teacher"] == "none":
+            runs[s["start"], s["labels"]][s["steps"]].append(row["results"])
+    return {
+        key: max(by_steps.values(), key=lambda found: _mean(found, "validation_accuracy"))
+        for key, by_steps in runs.items()
+    }
 
-    def scored(key: tuple) -> np.ndarray:
-        return np.stack([unpacked(r["right"], r["n"]) for r in runs[key]])
 
-    def on_validation(key: tuple) -> float:
-        return float(np.mean([r["validation_accuracy"] for r in runs[key]]))
+def cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
+    """For each start and teacher: what the teacher adds to the student, by labels and text.
 
+    Raises CourseError where the student alone was not measured.
+    """
+    rivals = alone(rows)
     found: dict[tuple[str, str], dict[Cell, Comparison]] = defaultdict(dict)
-    for key in list(runs):
-        start, teacher, labels, text, _ = key
-        if teacher == "none":
-            continue
-        alone = [k for k in runs if k[:3] == (start, "none", labels)]
-        if not alone:
+    for (start, teacher, labels, text), taught in by_setting(rows).items():
+        if (start, labels) not in rivals:
             raise CourseError(
                 f"the record has no student alone with {labels} labels; run `course experiment "
                 "when-distilling-pays`"
             )
-        best = max(alone, key=on_validation)
         found[start, teacher][labels, text] = compare(
-            scored(key),
-            scored(best),
+            answers(taught),
+            answers(rivals[start, labels]),
             names=("with a teacher", "alone"),
             lower_is_better=False,
         )
     return dict(found)
 
 
+def by_setting(rows: Sequence[Row]) -> dict[tuple[str, str, int, str], list[Results]]:
+    """The results of the students that had a teacher, by start, teacher, labels and text."""
+    runs: dict[tuple[str, str, int, str], list[Results]] = defaultdict(list)
+    for row in rows:
+        s = row["setting"]
+        if s["teacher"] != "none":
+            runs[s["start"], s["teacher"], s["labels"], s["unlabelled"]].append(row["results"])
+    return dict(runs)
+
+
+def answers(runs: Sequence[Results]) -> Float[np.ndarray, "runs items"]:
+    """1 or 0 for each test sentence, a row a run."""
+    return np.stack([unpacked(run["right"], run["n"]) for run in runs])
+
+
+def _mean(runs: Sequence[Results], name: str) -> float:
+    return float(np.mean([run[name] for run in runs]))
+
+
 def advise(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     labels: int,
     unlabelled: int = 0,
     start: Start = "copied",
@@ -99,9 +121,7 @@ def advise(
     )
 
 
-def within(
-    rows: Sequence[Mapping[str, Any]], milliseconds: float | int
-) -> list[tuple[str, float, float]]:
+def within(rows: Sequence[Row], milliseconds: float | int) -> list[tuple[str, float, float]]:
     """Of the record `distilling-bert`: the models that answer one sentence so quickly.
 
     Each with its median wait in milliseconds on the machine of the record, and the mean accuracy of
@@ -122,6 +142,22 @@ def within(
         if np.median(taken) <= milliseconds and name in accuracies
     ]
     return sorted(found, key=lambda model: -model[2])
+
+
+def quick_enough(rows: Sequence[Row], milliseconds: float | int) -> str:
+    """`within` in sentences: which models answer so quickly, and how often they are right.
+
+    Raises CourseError for no time at all.
+    """
+    if milliseconds <= 0:
+        raise CourseError("give a latency above 0 milliseconds")
+    found = within(rows, milliseconds)
+    if not found:
+        return f"Of the models that were measured none answers within {milliseconds:g} ms."
+    lines = [f"  {name:<20} {ms:6.1f} ms  {accuracy:.1%}" for name, ms, accuracy in found]
+    return "\n".join(
+        [f"One sentence within {milliseconds:g} ms, on the machine of the record:", *lines]
+    )
 
 
 def _distance(cell: Cell, labels: int, unlabelled: int) -> float:

@@ -149,3 +149,23 @@ def plot_map(
         ax.grid(visible=False)
     axes[0][0].set_ylabel("text without labels")
     return fig
+
+
+def plot_lead_and_gain(points: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """What a teacher added against how far it was ahead of the student alone, in points; a colour
+    a kind of setting. On the diagonal the student has become as good as its teacher."""
+    fig, ax = figure(7, 4.2)
+    for style, (name, found) in zip(LINES, points.items(), strict=False):
+        leads, gains = np.array(found).T
+        ax.plot(100 * leads, 100 * gains, **{**style, "linestyle": ""}, label=name)
+    ends = np.array(ax.get_xlim())
+    ax.plot(ends, ends, color=GREY, linestyle=":")
+    ax.annotate(
+        "as good as\nits teacher", (ends[1], ends[1]), (-4, -6), textcoords="offset points",
+        ha="right", va="top", color=GREY, size=10,
+    )  # fmt: skip
+    ax.axhline(0, color=INK, linewidth=0.8)
+    ax.set_xlabel("teacher minus student alone (percentage points)")
+    ax.set_ylabel("student with the teacher\nminus student alone (points)")
+    fig.legend(loc="outside right upper", fontsize=9)
+    return fig

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_lib.distillation.advice import advise, cells, within
+from course_lib.distillation.advice import advise, alone, cells, quick_enough, within
 from course_lib.errors import CourseError
 from course_lib.training.answers import packed
 
@@ -39,6 +39,16 @@ def test_the_student_alone_is_the_one_that_validation_chose(rows):
     assert found[5000, "rest"].verdict == "loss"
 
 
+def test_what_students_alone_were_trained_for_is_decided_by_validation_not_by_the_test(rows):
+    chosen = alone(rows)["copied", 50]
+    assert [run["validation_accuracy"] for run in chosen] == [0.9] * 3
+
+
+def test_a_map_without_the_student_alone_is_refused(rows):
+    with pytest.raises(CourseError, match="no student alone with 50 labels"):
+        cells([r for r in rows if r["setting"]["teacher"] != "none"])
+
+
 def test_advice_is_that_of_the_nearest_cell_and_says_which(rows):
     assert "likely to pay" in advise(rows, labels=80)
     assert "save its cost" in advise(rows, labels=3000)
@@ -70,3 +80,7 @@ def test_models_that_are_quick_enough_come_best_first():
     assert within(rows, 20) == [("2 layers", 17.0, 0.82), ("narrow", 8.0, 0.72)]
     assert within(rows, 50)[0][0] == "teacher"
     assert within(rows, 1) == []
+    assert "2 layers               17.0 ms  82.0%" in quick_enough(rows, 20)
+    assert "none answers within 1 ms" in quick_enough(rows, 1)
+    with pytest.raises(CourseError, match="above 0"):
+        quick_enough(rows, 0)

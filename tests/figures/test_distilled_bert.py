@@ -6,6 +6,7 @@ from course_lib.evidence import Comparison
 from course_lib.figures.distilled_bert import (
     plot_layer_maps,
     plot_learning,
+    plot_lead_and_gain,
     plot_map,
     plot_parts,
 )
@@ -50,3 +51,10 @@ def test_layer_maps_draw_a_line_for_each_pair():
 def test_learning_is_a_running_mean():
     (ax,) = plot_learning({"a": [1.0, 0.0, 0.5]}, window=2).axes
     assert ax.lines[0].get_ydata().tolist() == [1.0, 0.5, 0.25]
+
+
+def test_leads_and_gains_are_points_of_a_hundred_with_a_diagonal():
+    ax = plot_lead_and_gain({"some": [(0.1, 0.05), (0.2, 0.1)]}).axes[0]
+    points, diagonal, _ = ax.get_lines()
+    assert points.get_xydata().tolist() == [[10, 5], [20, 10]]
+    assert (diagonal.get_xdata() == diagonal.get_ydata()).all()
