@@ -21,9 +21,9 @@ def row(accuracy, seed, validation=0.5, **setting):
 def rows():
     found = []
     for seed in range(3):
-        for labels, alone, taught in ((50, 0.6, 0.8), (5000, 0.8, 0.8)):
+        for labels, by_itself, taught in ((50, 0.6, 0.8), (5000, 0.8, 0.8)):
             found += [
-                row(alone, seed, 0.9, labels=labels, teacher="none", steps=60),
+                row(by_itself, seed, 0.9, labels=labels, teacher="none", steps=60),
                 row(0.95, seed, 0.1, labels=labels, teacher="none", steps=160),
                 row(taught, seed, labels=labels, teacher="same labels"),
                 row(0.5, seed, labels=labels, teacher="same labels", unlabelled="rest"),

@@ -5,8 +5,8 @@ import pytest
 from course_lib.evidence import Comparison
 from course_lib.figures.distilled_bert import (
     plot_layer_maps,
-    plot_learning,
     plot_lead_and_gain,
+    plot_learning,
     plot_map,
     plot_parts,
 )
