@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -35,11 +36,17 @@ def plot_accuracies(correct: Mapping[str, Scores], chance: float = 0.5) -> Figur
     return fig
 
 
-def plot_few_labels(labels: Sequence[int], accuracies: Mapping[str, Scores]) -> Figure:
-    """Accuracy against the number of labelled examples, a line a method."""
+def plot_few_labels(
+    labels: Sequence[int], accuracies: Mapping[str, Float[np.ndarray, "sizes draws"]]
+) -> Figure:
+    """Accuracy against the number of labelled examples: a line a method, the mean over the draws of
+    which examples they are; the band goes from the worst of the draws to the best."""
     fig, ax = figure(7.5, 3.8)
-    for style, (name, y) in zip(LINES, accuracies.items(), strict=False):
-        ax.plot(labels, y, label=name, **style)
+    for style, (name, drawn) in zip(LINES, accuracies.items(), strict=False):
+        ax.plot(labels, drawn.mean(1), label=name, **style)
+        ax.fill_between(
+            labels, drawn.min(1), drawn.max(1), color=style["color"], alpha=0.15, linewidth=0
+        )
     ax.set(
         xscale="log", xlabel="labelled sentences (log scale)", ylabel="accuracy on the test part"
     )
