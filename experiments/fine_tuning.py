@@ -200,7 +200,7 @@ EXPERIMENT = Experiment(
     "with few?",
     grid=tuple({"method": method, "labels": "all"} for method in METHODS)
     + tuple({"method": method, "labels": n} for n in LABELS for method in FEW),
-    seeds=1,
+    seeds=3,
     run=run,
     probe=probe,
     texts=(),
