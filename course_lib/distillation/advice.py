@@ -29,13 +29,13 @@ TEXTS = {"none": 0, "2,000": 2000, "rest": 5500, "rest + IMDB": 11_000}  # sente
 
 
 def alone(rows: Sequence[Row]) -> dict[tuple[str, int], list[Results]]:
-    """The students without a teacher, by start and labels: the results of their runs.
+    """The students without a teacher, by start and labels: the results of their runs, by seed.
 
     They were trained for fewer and for more steps; those with the better mean accuracy on
     validation count.
     """
     runs: dict[tuple[str, int], dict[int, list[Results]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["seed"]):
         s = row["setting"]
         if s["teacher"] == "none":
             runs[s["start"], s["labels"]][s["steps"]].append(row["results"])
@@ -48,19 +48,21 @@ def alone(rows: Sequence[Row]) -> dict[tuple[str, int], list[Results]]:
 def cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
     """For each start and teacher: what the teacher adds to the student, by labels and text.
 
-    Raises CourseError where the student alone was not measured.
+    Seed by seed: both were given the same labels, so the luck of their draw is no part of the
+    difference. Raises CourseError where the student alone was not measured with the same seeds.
     """
     rivals = alone(rows)
     found: dict[tuple[str, str], dict[Cell, Comparison]] = defaultdict(dict)
     for (start, teacher, labels, text), taught in by_setting(rows).items():
-        if (start, labels) not in rivals:
+        if len(rivals.get((start, labels), ())) != len(taught):
             raise CourseError(
-                f"the record has no student alone with {labels} labels; run `course experiment "
-                "when-distilling-pays`"
+                f"the record has no student alone with {labels} labels for each one with a teacher; "
+                "run `course experiment when-distilling-pays --resume`"
             )
+        gains = answers(taught) - answers(rivals[start, labels])  # (seeds, test sentences)
         found[start, teacher][labels, text] = compare(
-            answers(taught),
-            answers(rivals[start, labels]),
+            gains,
+            np.zeros(gains.shape[1]),
             names=("with a teacher", "alone"),
             lower_is_better=False,
         )
@@ -68,9 +70,10 @@ def cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
 
 
 def by_setting(rows: Sequence[Row]) -> dict[tuple[str, str, int, str], list[Results]]:
-    """The results of the students that had a teacher, by start, teacher, labels and text."""
+    """The results of the students that had a teacher, by start, teacher, labels and text; each a
+    list by seed."""
     runs: dict[tuple[str, str, int, str], list[Results]] = defaultdict(list)
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["seed"]):
         s = row["setting"]
         if s["teacher"] != "none":
             runs[s["start"], s["teacher"], s["labels"], s["unlabelled"]].append(row["results"])
