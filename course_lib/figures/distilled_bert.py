@@ -161,9 +161,15 @@ def plot_lead_and_gain(points: Mapping[str, Sequence[tuple[float, float]]]) -> F
     ends = np.array(ax.get_xlim())
     ax.plot(ends, ends, color=GREY, linestyle=":")
     ax.annotate(
-        "as good as\nits teacher", (ends[1], ends[1]), (-4, -6), textcoords="offset points",
-        ha="right", va="top", color=GREY, size=10,
-    )  # fmt: skip
+        "as good as\nits teacher",
+        (ends[1], ends[1]),
+        (-10, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=GREY,
+        size=10,
+    )
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.set_xlabel("teacher minus student alone (percentage points)")
     ax.set_ylabel("student with the teacher\nminus student alone (points)")
