@@ -56,7 +56,7 @@ def cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
     for (start, teacher, labels, text), taught in by_setting(rows).items():
         if len(rivals.get((start, labels), ())) != len(taught):
             raise CourseError(
-                f"the record has no student alone with {labels} labels for each one with a teacher; "
+                f"the record has no student alone with {labels} labels for each that is taught; "
                 "run `course experiment when-distilling-pays --resume`"
             )
         gains = answers(taught) - answers(rivals[start, labels])  # (seeds, test sentences)
