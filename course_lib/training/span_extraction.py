@@ -261,12 +261,18 @@ def answer(model: nn.Module, questions: Questions, longest: int = 30) -> list[st
 
 
 def learn_spans(
-    bert: Bert, questions: Questions, recipe: Recipe, *, steps: int, seed: int = 0
+    bert: Bert,
+    questions: Questions,
+    recipe: Recipe,
+    *,
+    steps: int,
+    seed: int = 0,
+    bf16: bool = False,
 ) -> tuple[BertForQuestionAnswering, History]:
     """A model that answers, on a copy of `bert`, trained on the questions; and how that went.
 
     `seed` decides how the head starts (with `recipe.pretrained` False the encoder too), the order
-    of the questions and dropout. LoRA's corrections come back merged.
+    of the questions and dropout. LoRA's corrections come back merged. `bf16` is that of `train`.
 
     Raises CourseError for a recipe that thaws layer after layer, which is for classifiers.
     """
@@ -287,6 +293,7 @@ def learn_spans(
         schedule=partial(cosine, warmup=recipe.warmup),
         steps=steps,
         seed=seed,
+        bf16=bf16,
     )
     merge(model) if recipe.lora_rank else freeze(model, 0)
     return model, history
