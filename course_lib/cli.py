@@ -191,6 +191,13 @@ class Teacher(StrEnum):
     counts = "naive-bayes"
 
 
+IN_THE_RECORD = {
+    Teacher.same: "same labels",
+    Teacher.all: "all labels",
+    Teacher.counts: "naive Bayes",
+}
+
+
 @app.command()
 def advise(
     labels: Annotated[int, typer.Option(help="texts with a label that you have")],
@@ -209,9 +216,8 @@ def advise(
     from course_lib.distillation import advice
     from course_lib.experiments import load_record
 
-    known = {Teacher.counts: "naive Bayes"}
-    kind = known.get(teacher, teacher.replace("-", " "))
-    print(advice.advise(load_record("when-distilling-pays"), labels, unlabelled, start, kind))
+    rows = load_record("when-distilling-pays")
+    print(advice.advise(rows, labels, unlabelled, start.value, IN_THE_RECORD[teacher]))
     if latency is not None:
         print(advice.quick_enough(load_record("distilling-bert"), latency))
 

@@ -170,6 +170,8 @@ def test_advice_names_the_setting_that_was_measured():
     said = course("advise", "--labels", 60, "--unlabelled", 5000)
     assert said.returncode == 0, said.stderr
     assert "has 50 labels and 5,500 sentences without labels" in said.stdout
+    counting = course("advise", "--labels", 60, "--teacher", "naive-bayes")
+    assert "teacher (naive Bayes) changed accuracy by" in counting.stdout
     refused = course("advise", "--labels", 0)
     assert refused.returncode == 2
     assert refused.stderr.startswith("course: give 1 label or more")
