@@ -6,21 +6,27 @@ The teacher is MiniLM, fine-tuned once on the 5,528 training sentences of Rotten
 of five shapes begin with MiniLM's own layers (never with the fine-tuned ones, or the student
 without a teacher would have had one) or at random, and learn from labels, from the teacher's
 probabilities, from both, or from what is inside the teacher too: the same sentences in the same
-order, the same STEPS, the same learning rate for all. Three students also read 11,000 sentences of
+order, the same STEPS, the same learning rate for all. Four students also read 11,000 sentences of
 IMDB that only the teacher labels, for LONG_STEPS; the slim one gets these steps without the text
 too, so that what the steps add is not taken for what the text adds.
 
-Students are trained with the word pieces of the training sentences, and that trimmed student is
-what a row reports. `whole` is the same student with all 30,522 pieces: those that no training
-sentence has get no gradient, so they are put back as they were, and only test sentences that are
-then cut otherwise are scored anew. The teacher is there whole and trimmed.
+A sixth shape, THIN, is after as much of the teacher's accuracy as a third of its time can hold. It
+begins with the teacher's own layers and head, so it has no student "alone". "hidden" teaches it the
+teacher's vectors after every second layer, token by token, and nothing else: no label, no
+probability. With the text of IMDB it does so with all word pieces, as the teacher reads them, and
+is trimmed when it is done; and without that text, again to know which of the two it was.
+
+All other students learn with the word pieces of the training sentences. A row reports the trimmed
+student; `whole` is the same with all 30,522 pieces: those that no training sentence has got no
+gradient, so they are put back as they were, and only test sentences that are then cut otherwise are
+scored anew. The teacher is there whole and trimmed.
 
 Scored are the 1,000 validation sentences, to choose by, the 2,000 test sentences, and beginnings
 (64 tokens, as much as the trimmed models read) of IMDB reviews held out, in the trimmed pieces, for
 the teacher in all: each seed another 1,000, the same for all methods, so that ten seeds score
 10,000. Training and scoring of students use bfloat16 where that is faster, latencies and the
 teacher's answers float32. Each seed measures latencies anew, all shapes in turn. The teacher, and
-what it says of every sentence (0.8 GB with the vectors of its layers), are kept in the course's
+what it says of every sentence (2 GB with the vectors of its layers), are kept in the course's
 cache for all runs; its seconds are given apart from the student's. All seconds are a processor's.
 """
 
@@ -49,6 +55,7 @@ from course_lib.distillation.classifier import (
     layers_needed,
     without_layers,
 )
+from course_lib.distillation.matching import HiddenMatching
 from course_lib.distillation.reviews import (
     CONTEXT,
     fast_products,
@@ -77,27 +84,34 @@ from course_lib.training.text_baselines import naive_bayes
 STEPS, LONG_STEPS = 260, 776  # of 32 sentences: one and a half times through what is read
 TEACHER_STEPS = 346  # twice through all sentences
 TEACHER, STUDENT = Recipe(lr=5e-5), Recipe(lr=3e-4)
+INSIDE_ALONE = Recipe(lr=1e-3)  # of a student that learns nothing but vectors
 EXTRA = 11_000  # sentences of IMDB
 REVIEWS = 1000  # of IMDB, scored by each seed
 TIMED, TIMED_BATCHES = 20, 2  # sentences alone, and batches of 32, timed by each seed
 PROBED = 96  # sentences that a probe learns from
 
 SLIM = "2 slim layers"  # the strongest 1,024 of 1,536 neurons: two whole layers are not 3× as fast
+THIN = "3 thin layers"  # 512 of 1,536 neurons, for the same reason
 SHAPES: dict[str, Callable[..., BertForSequenceClassification]] = {
     "3 layers": partial(copied_student, layers=(0, 2, 4)),
     "2 layers": partial(copied_student, layers=(0, 3)),
     SLIM: partial(copied_student, layers=(0, 3), d_ff=1024),
+    THIN: partial(copied_student, layers=(1, 3, 5), d_ff=512),
     "narrow": partial(narrow_student, n_layers=3, d_model=192),
     "3 random layers": partial(random_student, n_layers=3),
 }
-METHODS: dict[str, Teaching] = {
+OUTPUT_METHODS = {  # that do not look inside
     "hard": TEACHING["hard"],
     "soft alone": Teaching(alpha=1.0),
     "soft and hard": TEACHING["soft"],
-    **{name: TEACHING[name] for name in TEACHING if name not in ("hard", "soft")},
 }
+TABLE_METHODS = OUTPUT_METHODS | {
+    name: TEACHING[name] for name in TEACHING if name not in ("hard", "soft")
+}
+# The vectors of every token after every layer, and nothing else: the head is the teacher's own.
+METHODS = TABLE_METHODS | {"hidden": Teaching(matching=HiddenMatching, inside_first=1.0)}
+HIDDEN_LAYERS = (2, 4, 6)  # of the teacher, that "hidden" imitates
 SCORED = ("validation", "test", "imdb")
-OUTPUT_METHODS = ("hard", "soft alone", "soft and hard")  # that do not look inside
 
 
 # --- the teacher, once for all runs ---------------------------------------------------------
@@ -151,39 +165,51 @@ def own_sentences() -> TaughtExamples:
 
 
 @cache
-def own_and_imdb() -> TaughtExamples:
-    """The training sentences without labels, and EXTRA ones of IMDB. The student reads these in
-    its own word pieces, the teacher in all."""
-    reviews, own = load_reviews(), own_sentences()
-    texts = sentences(imdb()["train"]["text"], at_most=EXTRA)
-    more = answers(unlabelled(texts, reviews.whole))
-    examples = joined(own.examples, unlabelled(texts, reviews.trimmed), labelled=False)
-    known = TeacherOutputs(
-        logits=np.concatenate([own.outputs.logits, more.logits]),
-        states={},
-        ends=np.cumsum(examples.lengths + 2),
-        seconds=own.outputs.seconds + more.seconds,
-    )
-    return TaughtExamples(examples, known)
+def own_and_imdb(all_pieces: bool = False) -> TaughtExamples:
+    """The training sentences without labels, and EXTRA ones of IMDB.
+
+    The teacher reads all of them in all word pieces. The student does with `all_pieces`, and can
+    be given the teacher's vectors, one a piece; otherwise it reads its own pieces, and cannot.
+    """
+    reviews, texts = load_reviews(), sentences(imdb()["train"]["text"], at_most=EXTRA)
+
+    def read_in(pretrained: PretrainedBert, own: Examples) -> Examples:
+        return joined(own, unlabelled(texts, pretrained), labelled=False)
+
+    examples = read_in(reviews.whole, reviews.examples["train"])
+    known = answers(examples, HIDDEN_LAYERS)
+    if all_pieces:
+        return TaughtExamples(examples, known)
+    examples = read_in(reviews.trimmed, reviews.trimmed_examples["train"])
+    return TaughtExamples(examples, without_layers(known, ()))
 
 
 # --- students -------------------------------------------------------------------------------
 
 
-def new_student(name: str, seed: int) -> tuple[BertForSequenceClassification, ...]:
-    """A student that has learned nothing yet, with all word pieces, and trimmed."""
-    reviews = load_reviews()
-    whole = SHAPES[name](reviews.whole.model, seed=seed).eval()
-    return whole, reviews.trimming.classifier(whole, CONTEXT)
+def new_student(
+    name: str, seed: int, model: BertForSequenceClassification
+) -> BertForSequenceClassification:
+    """A student that has learned nothing yet, with all word pieces; `model` is its teacher."""
+    if name != THIN:
+        return SHAPES[name](load_reviews().whole.model, seed=seed).eval()
+    student = SHAPES[name](model.bert, seed=seed).eval()
+    student.classifier.load_state_dict(model.classifier.state_dict())
+    return student
+
+
+def trimmed(whole: BertForSequenceClassification) -> BertForSequenceClassification:
+    """The same with the word pieces of the training sentences."""
+    return load_reviews().trimming.classifier(whole, CONTEXT)
 
 
 def put_back(
-    trimmed: BertForSequenceClassification, whole: BertForSequenceClassification
+    student: BertForSequenceClassification, whole: BertForSequenceClassification
 ) -> BertForSequenceClassification:
     """`whole`, with what the student that was trimmed from it has learned since."""
     kept = torch.from_numpy(load_reviews().trimming.kept)
     state = whole.state_dict()
-    for name, learned in trimmed.state_dict().items():
+    for name, learned in student.state_dict().items():
         if name == "bert.embeddings.tokens.weight":
             state[name][kept] = learned
         elif name == "bert.embeddings.positions.weight":
@@ -206,8 +232,17 @@ def taught(
     teaching = METHODS[method]
     layers = layers_needed(teaching, student.bert.config, model.bert.config)
     lesson = TaughtExamples(lesson.examples, without_layers(lesson.outputs, layers))
+    inside_alone = teaching.inside_first == 1
     _, histories = distil(
-        student, lesson, teaching, model, steps=steps, recipe=STUDENT, seed=seed, bf16=bf16
+        student,
+        lesson,
+        teaching,
+        model,
+        steps=steps,
+        recipe=INSIDE_ALONE if inside_alone else STUDENT,
+        dropout=0.0 if inside_alone else 0.1,  # the teacher's vectors were made without
+        seed=seed,
+        bf16=bf16,
     )
     if any(history.stopped == "interrupted" for history in histories):
         raise KeyboardInterrupt
@@ -272,14 +307,14 @@ def with_all_pieces(
 # --- the kinds of run -----------------------------------------------------------------------
 
 
-def run_teacher(trimmed: bool, seed: int) -> dict[str, Any]:
+def run_teacher(with_fewer_pieces: bool, seed: int) -> dict[str, Any]:
     """The teacher, with all word pieces or trimmed; what it says is computed once."""
     reviews, (model, seconds) = load_reviews(), teacher()
-    pretrained = reviews.trimmed if trimmed else reviews.whole
-    sets = dict(reviews.trimmed_examples if trimmed else reviews.examples)
+    pretrained = reviews.trimmed if with_fewer_pieces else reviews.whole
+    sets = dict(reviews.trimmed_examples if with_fewer_pieces else reviews.examples)
     sets["imdb"] = held_out_reviews(pretrained, seed)
-    if trimmed:
-        model = reviews.trimming.classifier(model, CONTEXT)
+    if with_fewer_pieces:
+        model = trimmed(model)
     logits = {
         split: teacher_outputs(model, sets[split], folder=kept_in()).logits for split in SCORED
     }
@@ -316,11 +351,18 @@ def run_counting(seed: int) -> dict[str, Any]:
 def run_student(setting: Setting, seed: int) -> dict[str, Any]:
     """A student is taught, and scored trimmed and with all word pieces."""
     reviews, (model, training) = load_reviews(), teacher()
-    lesson = own_sentences() if setting["text"] == "own" else own_and_imdb()
-    whole, student = new_student(setting["student"], seed)
-    begin, method = time.process_time(), setting["method"]
+    method, only_own = setting["method"], setting["text"] == "own"
+    all_pieces = METHODS[method].matching is not None and not only_own
+    lesson = own_sentences() if only_own else own_and_imdb(all_pieces)
+    whole = new_student(setting["student"], seed, model)
+    student = whole if all_pieces else trimmed(whole)
+    begin = time.process_time()
     losses = taught(student, lesson, method, model, setting["steps"], seed, in_bfloat16())
     seconds = time.process_time() - begin
+    if all_pieces:
+        student = trimmed(whole)
+    else:
+        whole = put_back(student, whole)
     sets = reviews.trimmed_examples | {"imdb": held_out_reviews(reviews.trimmed, seed)}
     logits = {split: logits_of(student, sets[split]) for split in SCORED}
     costs = {"training": training, "answers": lesson.outputs.seconds}
@@ -333,23 +375,22 @@ def run_student(setting: Setting, seed: int) -> dict[str, Any]:
         },
         **size(student),
         **scores_of(sets, logits),
-        "whole": with_all_pieces(logits["test"], put_back(student, whole)),
+        "whole": with_all_pieces(logits["test"], whole),
     }
 
 
 def run_latency(seed: int) -> dict[str, Any]:
     """Milliseconds of every shape on test sentences, one by one and 32 together."""
     reviews = load_reviews()
-    large = with_new_head(reviews.whole.model, 0).eval()
-    small = reviews.trimming.classifier(large, CONTEXT)
+    large = with_new_head(reviews.whole.model, 0).eval()  # its speed is that of the fine-tuned one
     models = {
         "teacher": (large, reviews.examples),
-        "teacher, trimmed": (small, reviews.trimmed_examples),
+        "teacher, trimmed": (trimmed(large), reviews.trimmed_examples),
     }
     for name in SHAPES:
-        large, small = new_student(name, 0)
-        models[name] = small, reviews.trimmed_examples
-        models[f"{name}, whole"] = large, reviews.examples
+        student = new_student(name, 0, large)
+        models[name] = trimmed(student), reviews.trimmed_examples
+        models[f"{name}, whole"] = student, reviews.examples
     order = np.random.default_rng(seed).permutation(len(reviews.examples["test"]))
     groups = {
         "1": order[:TIMED, None],
@@ -388,12 +429,15 @@ def probe(setting: Setting) -> list[float]:
     reviews, name = load_reviews(), setting["student"]
     few = reviews.examples["train"].take(range(PROBED))
     if name == "latency":
-        return [float(model.n_parameters()) for shape in SHAPES for model in new_student(shape, 0)]
+        start = with_new_head(reviews.whole.model, 0)
+        both = ((m, trimmed(m)) for m in (new_student(shape, 0, start) for shape in SHAPES))
+        return [float(model.n_parameters()) for pair in both for model in pair]
     if name == "naive Bayes":
         return [run_counting(0)["rotten_tomatoes"]["nats"]]
     if name in ("teacher", "teacher, trimmed"):
         return fine_tune(reviews.whole.model, TEACHER, few, steps=3)[1].train_loss
-    model, (_, student) = with_new_head(reviews.whole.model, 0), new_student(name, 0)
+    model = with_new_head(reviews.whole.model, 0)
+    student = trimmed(new_student(name, 0, model))
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows: still open
         layers = range(len(model.bert.blocks) + 1)
         outputs = teacher_outputs(model, few, layers, Path(folder))
@@ -401,18 +445,23 @@ def probe(setting: Setting) -> list[float]:
         return taught(student, lesson, setting["method"], model, steps=4, seed=0, bf16=False)
 
 
-# Who is taught for LONG_STEPS, on what; the last has the steps alone.
-LONG = (*((shape, "own + IMDB") for shape in ("3 layers", "2 layers", SLIM)), (SLIM, "own"))
+# Who is taught for LONG_STEPS, how, on what; the last has the steps alone.
+LONG = (
+    *((shape, "soft alone", "own + IMDB") for shape in ("3 layers", "2 layers", SLIM, THIN)),
+    (THIN, "hidden", "own + IMDB"),
+    (THIN, "hidden", "own"),
+    (SLIM, "soft alone", "own"),
+)
 
 
 def students() -> Iterator[Setting]:
     """Who is taught how, on what, for how many steps."""
     for shape in SHAPES:
-        methods = METHODS if shape in ("3 layers", "2 layers") else OUTPUT_METHODS
+        methods = TABLE_METHODS if shape in ("3 layers", "2 layers") else OUTPUT_METHODS
         for method in methods:
             yield {"student": shape, "method": method, "text": "own", "steps": STEPS}
-    for shape, text in LONG:
-        yield {"student": shape, "method": "soft alone", "text": text, "steps": LONG_STEPS}
+    for shape, method, text in LONG:
+        yield {"student": shape, "method": method, "text": text, "steps": LONG_STEPS}
 
 
 NOT_TAUGHT = ("latency", "naive Bayes", "teacher", "teacher, trimmed")

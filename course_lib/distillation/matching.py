@@ -1,11 +1,12 @@
 """What a student can imitate inside its teacher: vectors, attention, and relations between values.
 
-Four families, each a loss (a formula of its paper) and a `Matching` that takes what the loss needs
+Four families and a part of one, each a loss (a formula of its paper) and a `Matching` that takes what the loss needs
 out of the two models:
 
 - `CosineMatching`: the last layer's vectors point the same way (Sanh et al. 2019, "DistilBERT")
 - `PatientMatching`: the [CLS] vectors of layers in between (Sun et al. 2019, "BERT-PKD")
 - `TinyBERTMatching`: embeddings, vectors and attention scores, layer by layer (Jiao et al. 2020)
+- `HiddenMatching`: of these the vectors alone
 - `MiniLMMatching`: where the last layer looks, and how its values relate (Wang et al. 2020, 2021)
 
 Three of the papers (not PKD) use them to pretrain a student too, on much text; here they serve the
@@ -268,6 +269,23 @@ class TinyBERTMatching(Matching):
             A_s, A_t = attention_scores(q_s, k_s), attention_scores(q_t, k_t)
             loss = loss + attention_score_loss(A_s, A_t, mask)
         return loss
+
+
+class HiddenMatching(Matching):
+    """Σ_m L_hidn over all layers m of the student, with `uniform_map`: TinyBERT's without the
+    embeddings and the attention. Both models must be of one width."""
+
+    def __init__(self, student: BertConfig, teacher: BertConfig) -> None:
+        super().__init__()
+        _same_width(student, teacher)
+        self.teacher_layers = uniform_map(student.n_layers, teacher.n_layers)
+
+    def forward(self, student: View, teacher: View) -> Float[Tensor, ""]:
+        losses = [
+            hidden_loss(student.states[m], teacher.states[g], student.mask)
+            for m, g in enumerate(self.teacher_layers, 1)
+        ]
+        return torch.stack(losses).sum()
 
 
 class MiniLMMatching(Matching):

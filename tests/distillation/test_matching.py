@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from course_lib.distillation.matching import (
     CosineMatching,
+    HiddenMatching,
     MiniLMMatching,
     PatientMatching,
     TinyBERTMatching,
@@ -177,6 +178,7 @@ MATCHINGS = [
     CosineMatching,
     lambda s, t: PatientMatching(s, t, skip_map(s.n_layers, t.n_layers)),
     TinyBERTMatching,
+    HiddenMatching,
     MiniLMMatching,
     lambda s, t: MiniLMMatching(s, t, n_relations=4),
 ]
@@ -193,6 +195,15 @@ def test_a_matching_needs_no_more_than_it_says_and_teaches_the_student(make):
     assert all(p.grad is None for p in teacher.parameters())
 
 
+def test_hidden_matching_adds_the_squared_gaps_of_the_layers_it_maps():
+    student, teacher = view(small(2)), view(small(4))
+    found = HiddenMatching(student.bert.config, teacher.bert.config)(student, teacher)
+    pairs = [(1, 2), (2, 4)]
+    gaps = [student.states[m][MASK] - teacher.states[g][MASK] for m, g in pairs]
+    by_hand = sum((gap.detach().numpy() ** 2).mean() for gap in gaps)
+    assert_close(found.item(), float(by_hand), atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("make", [TinyBERTMatching, MiniLMMatching])
 def test_a_narrow_student_can_be_matched(make):
     student, teacher = small(2, d_model=4), small(4)
@@ -203,8 +214,9 @@ def test_a_narrow_student_can_be_matched(make):
 
 def test_what_cannot_be_compared_is_refused():
     narrow, few_heads, teacher = small(2, d_model=4), small(2, n_heads=1), small(4)
-    with pytest.raises(CourseError):
-        CosineMatching(narrow.config, teacher.config)
+    for make in (CosineMatching, HiddenMatching):
+        with pytest.raises(CourseError):
+            make(narrow.config, teacher.config)
     with pytest.raises(CourseError):
         MiniLMMatching(few_heads.config, teacher.config)(view(few_heads), view(teacher))
     relations = MiniLMMatching(few_heads.config, teacher.config, n_relations=2)

@@ -45,6 +45,8 @@ SLICES = [
     {"student": "3 layers", "method": "TinyBERT"},
     {"student": "2 layers", "method": "PKD-skip"},
     {"student": "2 slim layers", "text": "own + IMDB"},
+    {"student": "3 thin layers", "text": "own + IMDB", "method": "hidden"},
+    {"student": "3 thin layers", "text": "own", "method": "hidden"},
     {"student": "narrow", "method": "soft and hard"},
     {"student": "teacher"},
     {"student": "teacher, trimmed"},
@@ -83,11 +85,12 @@ def test_put_back_into_all_pieces_a_student_is_the_one_that_was_trained_with_the
     reviews, lesson = module["load_reviews"](), module["own_sentences"]()
     model, _ = module["teacher"]()
     learn = partial(module["taught"], method="soft alone", model=model, steps=2, seed=0, bf16=False)
-    whole, trimmed = module["new_student"]("2 layers", 0)
+    whole = module["new_student"]("2 layers", 0, model)
+    trimmed = module["trimmed"](whole)
     untrained = predicted_logits(whole, reviews.examples["test"])
     learn(trimmed, lesson)
     put_back = module["put_back"](trimmed, whole)
-    trained, _ = module["new_student"]("2 layers", 0)
+    trained = module["new_student"]("2 layers", 0, model)
     learn(trained, replace(lesson, examples=reviews.examples["train"]))
     logits = [predicted_logits(m, reviews.examples["test"]) for m in (put_back, trained)]
     assert abs(logits[0] - untrained).max() > 0.01
@@ -97,6 +100,30 @@ def test_put_back_into_all_pieces_a_student_is_the_one_that_was_trained_with_the
     )
     right = logits[0].argmax(1) == reviews.examples["test"].labels
     assert abs(found["rotten_tomatoes"]["accuracy"] - right.mean()) <= 1 / N  # bfloat16
+
+
+def test_the_thin_student_begins_with_its_teachers_layers_and_head(experiment):
+    module = experiment.run.__globals__
+    model, _ = module["teacher"]()
+    student, other = (
+        module["new_student"](name, 0, model) for name in ("3 thin layers", "2 layers")
+    )
+    pairs = [(student.bert.blocks[i], model.bert.blocks[j]) for i, j in enumerate((1, 3, 5))]
+    assert all(torch.equal(s.mlp.down.bias, t.mlp.down.bias) for s, t in pairs)
+    assert torch.equal(student.classifier.weight, model.classifier.weight)
+    pretrained = module["load_reviews"]().whole.model
+    assert torch.equal(other.bert.blocks[1].mlp.up.weight, pretrained.blocks[3].mlp.up.weight)
+
+
+def test_with_the_teachers_pieces_a_student_is_given_a_vector_for_each(experiment):
+    module = experiment.run.__globals__
+    lesson, in_its_own = module["own_and_imdb"](True), module["own_and_imdb"]()
+    assert lesson.outputs.states.keys() == set(module["HIDDEN_LAYERS"])
+    assert not in_its_own.outputs.states
+    np.testing.assert_array_equal(lesson.outputs.logits, in_its_own.outputs.logits)
+    last = len(lesson.examples) - 1  # a sentence of IMDB
+    batch = lesson.batch([0, last])
+    assert batch.inputs.ids.shape == batch.teacher_states[6].shape[:2]
 
 
 def test_each_seed_scores_other_reviews_and_all_methods_the_same(experiment):
@@ -137,6 +164,9 @@ def test_every_student_has_its_control_and_equal_steps(experiment):
     for setting in taught:
         if setting["student"] == "2 slim layers" and setting["text"] == "own + IMDB":
             assert setting | {"text": "own"} in taught  # the steps alone
+        if setting["student"] == "3 thin layers" and setting["text"] == "own + IMDB":
+            assert setting | {"method": "soft alone"} in taught  # the text alone
+            assert setting | {"method": "hidden", "text": "own"} in taught  # the vectors alone
         if setting["steps"] == experiment.run.__globals__["STEPS"]:
             assert setting | {"method": "hard"} in taught  # the start alone
     assert len({json.dumps(s) for s in experiment.grid}) == len(experiment.grid)
