@@ -208,6 +208,9 @@ def advise(
     teacher: Annotated[
         Teacher, typer.Option(help="trained on the labels you have, on many others, or counting")
     ] = Teacher.same,
+    latency: Annotated[
+        float | None, typer.Option(help="milliseconds that a sentence may take: who is so quick?")
+    ] = None,
 ) -> None:
     """Say whether distilling a classifier is likely to pay, from the recorded experiments."""
     from course_lib.distillation import advice
@@ -215,6 +218,8 @@ def advise(
 
     rows = load_record("when-distilling-pays")
     print(advice.advise(rows, labels, unlabelled, start.value, IN_THE_RECORD[teacher]))
+    if latency is not None:
+        print("\n" + advice.quick_enough(load_record("distilling-bert"), latency))
 
 
 class Pretrained(StrEnum):

@@ -22,6 +22,7 @@ from course_lib.training.answers import unpacked
 Results = Mapping[str, Any]  # of one run
 Row = Mapping[str, Any]  # of a record: "setting", "seed", "results"
 Cell = tuple[int, str]  # labels, and text without labels as the record names it
+Taught = tuple[str, str, int, str]  # start, teacher, labels, text without
 Start = Literal["copied", "random"]
 Teacher = Literal["same labels", "all labels", "naive Bayes"]
 
@@ -46,33 +47,46 @@ def alone(rows: Sequence[Row]) -> dict[tuple[str, int], list[Results]]:
 
 
 def cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[Cell, Comparison]]:
-    """For each start and teacher: what the teacher adds to the student, by labels and text.
+    """For each start and teacher: what the teacher adds to the student, by labels and text."""
+    found: dict[tuple[str, str], dict[Cell, Comparison]] = defaultdict(dict)
+    for key in by_setting(rows):
+        start, teacher, labels, text = key
+        found[start, teacher][labels, text] = gain_over(rows, [key])
+    return dict(found)
+
+
+def gain_over(rows: Sequence[Row], settings: Sequence[Taught]) -> Comparison:
+    """What a teacher adds to the student, the mean over these settings.
 
     Seed by seed: both were given the same labels, so the luck of their draw is no part of the
-    difference. Raises CourseError where the student alone was not measured with the same seeds.
+    difference. Raises CourseError for a setting that was not measured, or where the student alone
+    was not with the same seeds.
     """
-    rivals = alone(rows)
-    found: dict[tuple[str, str], dict[Cell, Comparison]] = defaultdict(dict)
-    for (start, teacher, labels, text), taught in by_setting(rows).items():
-        if len(rivals.get((start, labels), ())) != len(taught):
+    rivals, taught = alone(rows), by_setting(rows)
+    if missing := [setting for setting in settings if setting not in taught]:
+        raise CourseError(f"the map has no setting {missing[0]}; by_setting(rows) lists them")
+    gains = []
+    for start, teacher, labels, text in settings:
+        runs, own = taught[start, teacher, labels, text], rivals.get((start, labels), ())
+        if len(own) != len(runs):
             raise CourseError(
                 f"the record has no student alone with {labels} labels for each that is taught; "
                 "run `course experiment when-distilling-pays --resume`"
             )
-        gains = answers(taught) - answers(rivals[start, labels])  # (seeds, test sentences)
-        found[start, teacher][labels, text] = compare(
-            gains,
-            np.zeros(gains.shape[1]),
-            names=("with a teacher", "alone"),
-            lower_is_better=False,
-        )
-    return dict(found)
+        gains.append(answers(runs) - answers(own))  # (seeds, test sentences)
+    together = np.mean(gains, axis=0)
+    return compare(
+        together,
+        np.zeros(together.shape[1]),
+        names=("with a teacher", "alone"),
+        lower_is_better=False,
+    )
 
 
-def by_setting(rows: Sequence[Row]) -> dict[tuple[str, str, int, str], list[Results]]:
+def by_setting(rows: Sequence[Row]) -> dict[Taught, list[Results]]:
     """The results of the students that had a teacher, by start, teacher, labels and text; each a
     list by seed."""
-    runs: dict[tuple[str, str, int, str], list[Results]] = defaultdict(list)
+    runs: dict[Taught, list[Results]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["seed"]):
         s = row["setting"]
         if s["teacher"] != "none":

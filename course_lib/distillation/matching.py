@@ -1,7 +1,7 @@
 """What a student can imitate inside its teacher: vectors, attention, and relations between values.
 
-Four families and a part of one, each a loss (a formula of its paper) and a `Matching` that takes what the loss needs
-out of the two models:
+Four families and a part of one, each a loss (a formula of its paper) and a `Matching` that takes
+what the loss needs out of the two models:
 
 - `CosineMatching`: the last layer's vectors point the same way (Sanh et al. 2019, "DistilBERT")
 - `PatientMatching`: the [CLS] vectors of layers in between (Sun et al. 2019, "BERT-PKD")

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from course_lib.distillation.advice import advise, alone, cells, quick_enough, within
+from course_lib.distillation.advice import (
+    advise,
+    alone,
+    cells,
+    gain_over,
+    quick_enough,
+    within,
+)
 from course_lib.errors import CourseError
 from course_lib.training.answers import packed
 
@@ -44,6 +51,17 @@ def test_what_students_alone_were_trained_for_is_decided_by_validation_not_by_th
     assert [run["validation_accuracy"] for run in chosen] == [0.9] * 3
 
 
+def test_a_gain_over_settings_is_their_mean_and_is_taken_seed_by_seed(rows):
+    for found in rows:  # a seed that is harder for both
+        if found["seed"] == 2:
+            found["results"]["right"] = packed(np.zeros(N))
+    settings = [("copied", "same labels", labels, "none") for labels in (50, 5000)]
+    both = gain_over(rows, settings)
+    one, other = (gain_over(rows, [setting]).difference for setting in settings)
+    assert both.difference == pytest.approx((one + other) / 2)
+    assert gain_over(rows, settings[1:]).high == 0  # no doubt from what both have in common
+
+
 def test_a_map_without_the_student_alone_is_refused(rows):
     with pytest.raises(CourseError, match="no student alone with 50 labels"):
         cells([r for r in rows if r["setting"]["teacher"] != "none"])
@@ -58,6 +76,8 @@ def test_advice_is_that_of_the_nearest_cell_and_says_which(rows):
 
 
 def test_what_the_map_lacks_is_refused(rows):
+    with pytest.raises(CourseError, match="no setting"):
+        gain_over(rows, [("random", "same labels", 50, "none")])
     for options in ({"labels": 0}, {"labels": 5, "start": "random"}):
         with pytest.raises(CourseError):
             advise(rows, **options)
