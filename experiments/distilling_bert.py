@@ -8,13 +8,13 @@ without a teacher would have had one) or at random, and learn from labels, from 
 probabilities, from both, or from what is inside the teacher too: the same sentences in the same
 order, the same STEPS, the same learning rate for all. Four students also read 11,000 sentences of
 IMDB that only the teacher labels, for LONG_STEPS; the slim one gets these steps without the text
-too, so that what the steps add is not taken for what the text adds.
+too, and with labels alone, so that what the steps add is not taken for what the text adds.
 
 A sixth shape, THIN, is after as much of the teacher's accuracy as a third of its time can hold. It
 begins with the teacher's own layers and head, so it has no student "alone". "hidden" teaches it the
 teacher's vectors after every second layer, token by token, and nothing else: no label, no
 probability. With the text of IMDB it does so with all word pieces, as the teacher reads them, and
-is trimmed when it is done; and without that text, again to know which of the two it was.
+is trimmed when it is done. Its controls, at equal steps: without that text, and labels alone.
 
 All other students learn with the word pieces of the training sentences. A row reports the trimmed
 student; `whole` is the same with all 30,522 pieces: those that no training sentence has got no
@@ -445,12 +445,13 @@ def probe(setting: Setting) -> list[float]:
         return taught(student, lesson, setting["method"], model, steps=4, seed=0, bf16=False)
 
 
-# Who is taught for LONG_STEPS, how, on what; the last has the steps alone.
+# Who is taught for LONG_STEPS, how, on what; the last three have the steps alone.
 LONG = (
     *((shape, "soft alone", "own + IMDB") for shape in ("3 layers", "2 layers", SLIM, THIN)),
     (THIN, "hidden", "own + IMDB"),
     (THIN, "hidden", "own"),
     (SLIM, "soft alone", "own"),
+    *((shape, "hard", "own") for shape in (SLIM, THIN)),
 )
 
 

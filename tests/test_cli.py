@@ -172,6 +172,9 @@ def test_advice_names_the_setting_that_was_measured():
     assert "has 50 labels and 5,500 sentences without labels" in said.stdout
     counting = course("advise", "--labels", 60, "--teacher", "naive-bayes")
     assert "teacher (naive Bayes) changed accuracy by" in counting.stdout
+    quick = course("advise", "--labels", 60, "--latency", 1000).stdout
+    assert "One sentence within 1000 ms, on the machine of the record:" in quick
+    assert "3 thin layers" in quick
     refused = course("advise", "--labels", 0)
     assert refused.returncode == 2
     assert refused.stderr.startswith("course: give 1 label or more")

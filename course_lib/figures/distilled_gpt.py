@@ -93,13 +93,18 @@ def plot_seconds(curves: Mapping[str, tuple[Numbers, Numbers]], teacher: float) 
     return fig
 
 
-def plot_rarity(losses: Mapping[str, Mapping[str, float]], of: str) -> Figure:
-    """Loss inside words, by how often the training text has the word; a line a model."""
+def plot_rarity(
+    losses: Mapping[str, Mapping[str, float]],
+    of: str,
+    what: str = "word",
+    ylabel: str = "nats per character of the word",
+) -> Figure:
+    """Loss inside words (or `what`), by how often the text `of` has them; a line a model."""
     fig, ax = figure(7.5, 3.6)
     classes = list(next(iter(losses.values())))
     for style, (name, values) in zip(LINES, losses.items(), strict=False):
         ax.plot(range(len(classes)), [values[c] for c in classes], label=name, **style)
     ax.set_xticks(range(len(classes)), classes)
-    ax.set(xlabel=f"how often {of} has the word", ylabel="nats per character of the word")
+    ax.set(xlabel=f"how often {of} has the {what}", ylabel=ylabel)
     fig.legend(loc="outside right upper")
     return fig

@@ -164,9 +164,11 @@ def test_every_student_has_its_control_and_equal_steps(experiment):
     for setting in taught:
         if setting["student"] == "2 slim layers" and setting["text"] == "own + IMDB":
             assert setting | {"text": "own"} in taught  # the steps alone
+            assert setting | {"text": "own", "method": "hard"} in taught  # and with labels
         if setting["student"] == "3 thin layers" and setting["text"] == "own + IMDB":
             assert setting | {"method": "soft alone"} in taught  # the text alone
             assert setting | {"method": "hidden", "text": "own"} in taught  # the vectors alone
+            assert setting | {"method": "hard", "text": "own"} in taught  # labels alone
         if setting["steps"] == experiment.run.__globals__["STEPS"]:
             assert setting | {"method": "hard"} in taught  # the start alone
     assert len({json.dumps(s) for s in experiment.grid}) == len(experiment.grid)
