@@ -6,7 +6,7 @@ The text is what presidents told Congress since 1946, split by speech. The teach
 of 135 million parameters, knows far more English than the speeches hold (and has probably read some
 of them: what it brings is not only knowledge of English). The student has a hundredth of its
 parameters, its tokenizer, and of its tokens those that the speeches have. It learns from the text
-alone, from the teacher's rows (soft), or from both (mixed), given about 5 speeches or 24.
+alone, from the teacher's rows (soft), or from both (mixed), given about 5 speeches or 28.
 
 The teacher is asked once about each token of the text and the 32 likeliest tokens are stored
 (`asked`), in parts, for all runs and processes of the grid; what that takes is recorded apart. All
