@@ -119,11 +119,11 @@ def advise(
     """
     if labels < 1 or unlabelled < 0:
         raise CourseError("give 1 label or more, and 0 or more sentences without")
-    found = cells(rows).get((start, teacher))
+    found = [setting for setting in by_setting(rows) if setting[:2] == (start, teacher)]
     if not found:
         raise CourseError(f"the map has no student with {start} layers and a teacher on {teacher}")
-    near = min(found, key=lambda cell: _distance(cell, labels, unlabelled))
-    gain = found[near]
+    setting = min(found, key=lambda setting: _distance(setting[2:], labels, unlabelled))
+    near, gain = setting[2:], gain_over(rows, [setting])
     verdict = {
         "win": "a teacher is likely to pay",
         "tie": "a teacher makes no difference that could be found; save its cost",
@@ -141,24 +141,26 @@ def advise(
 def within(rows: Sequence[Row], milliseconds: float | int) -> list[tuple[str, float, float]]:
     """Of the record `distilling-bert`: the models that answer one sentence so quickly.
 
-    Each with its median wait in milliseconds on the machine of the record, and the mean accuracy of
-    its best way to be taught, the most accurate first.
+    Each with its median wait in milliseconds on the machine of the record, and its mean accuracy,
+    the most accurate first. Of the ways in which a student was taught that one counts which did
+    best on the validation sentences.
     """
     waits: dict[str, list[float]] = defaultdict(list)
-    accuracies: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    ways: dict[str, dict[str, list[Results]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         setting, results = row["setting"], row["results"]
         for name, taken in results.get("milliseconds", {}).get("1", {}).items():
             waits[name] += taken
         if "rotten_tomatoes" in results:
             way = " ".join(str(value) for key, value in setting.items() if key != "student")
-            accuracies[setting["student"]][way].append(results["rotten_tomatoes"]["accuracy"])
-    found = [
-        (name, float(np.median(taken)), max(float(np.mean(a)) for a in accuracies[name].values()))
-        for name, taken in waits.items()
-        if np.median(taken) <= milliseconds and name in accuracies
-    ]
-    return sorted(found, key=lambda model: -model[2])
+            ways[setting["student"]][way].append(results)
+    found = []
+    for name in sorted(waits.keys() & ways.keys()):
+        best = max(ways[name].values(), key=lambda runs: _mean(runs, "validation_accuracy"))
+        accuracy = float(np.mean([run["rotten_tomatoes"]["accuracy"] for run in best]))
+        found.append((name, float(np.median(waits[name])), accuracy))
+    quick = [model for model in found if model[1] <= milliseconds]
+    return sorted(quick, key=lambda model: -model[2])
 
 
 def quick_enough(rows: Sequence[Row], milliseconds: float | int) -> str:
