@@ -20,6 +20,12 @@ from course_lib.figures.style import (
     plt,
 )
 
+MARKS = [  # of models in one plot
+    {"color": colour, "marker": marker}
+    for colour, marker in zip(
+        (INK, GREY, BLUE, SKY, GREEN, ORANGE, PINK, GREY), "os^vDP*X", strict=True
+    )
+]
 PARTS = {  # colours of the parts of a model
     "token table": BLUE,
     "positions, segments": SKY,
@@ -102,16 +108,22 @@ def plot_layer_maps(
     return fig
 
 
-def plot_cost_and_accuracy(points: Mapping[str, tuple[float, float, float, float]]) -> Figure:
-    """Accuracy against parameters: (millions, mean, low, high) of every model, by name."""
-    fig, ax = figure(8, 4.2)
-    for millions, mean, low, high in points.values():
-        ax.plot([millions, millions], [low, high], color=BLUE, alpha=0.5, linewidth=3)
-        ax.plot(millions, mean, "o", color=BLUE)
-    for name, (millions, mean, *_) in points.items():
-        ax.annotate(name, (millions, mean), (7, 3), textcoords="offset points", size=9)
-    ax.set(xlabel="parameters (millions, log scale)", ylabel="accuracy", xscale="log")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+def plot_cost_and_accuracy(
+    points: Mapping[str, tuple[float, float, float, float, float]],
+) -> Figure:
+    """Accuracy of models against their size and their wait: millions of parameters, milliseconds
+    for one sentence, mean, low and high of each, by name."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 4), sharey=True)
+    costs = ("parameters (millions)", "one sentence (milliseconds)")
+    for column, (ax, cost) in enumerate(zip(axes, costs, strict=True)):
+        for (name, (*prices, mean, low, high)), look in zip(points.items(), MARKS, strict=False):
+            ax.plot([prices[column]] * 2, [low, high], color=look["color"], alpha=0.4, linewidth=2)
+            ax.plot(prices[column], mean, linestyle="none", markersize=8, label=name, **look)
+        ax.set_xlabel(cost)
+        ax.set_xlim(left=0)
+    axes[0].set_ylabel("accuracy")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1, 0))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     return fig
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from course_lib.evidence import Comparison
 from course_lib.figures.distilled_bert import (
+    plot_cost_and_accuracy,
     plot_layer_maps,
     plot_lead_and_gain,
     plot_learning,
@@ -58,3 +59,16 @@ def test_leads_and_gains_are_points_of_a_hundred_with_a_diagonal():
     points, diagonal, _ = ax.get_lines()
     assert points.get_xydata().tolist() == [[10, 5], [20, 10]]
     assert (diagonal.get_xdata() == diagonal.get_ydata()).all()
+
+
+def test_models_stand_at_what_they_cost_with_their_intervals():
+    fig = plot_cost_and_accuracy(
+        {"teacher": (22.7, 14.0, 0.83, 0.81, 0.85), "small": (7.9, 4.4, 0.8, 0.78, 0.82)}
+    )
+    by_size, by_wait = fig.axes
+    for ax, costs in ((by_size, [22.7, 7.9]), (by_wait, [14.0, 4.4])):
+        bars, marks = ax.lines[::2], ax.lines[1::2]
+        assert [bar.get_ydata().tolist() for bar in bars] == [[0.81, 0.85], [0.78, 0.82]]
+        assert [mark.get_xdata()[0] for mark in marks] == costs
+        assert [mark.get_label() for mark in marks] == ["teacher", "small"]
+        assert ax.get_xlim()[0] == 0
