@@ -1,10 +1,11 @@
 """The figures of chapter 12: soft labels, top-k, written text, divergences, places, accounts."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, PercentFormatter
 
 from course_lib.figures.style import BLUE, INK, LINES, ORANGE, figure, plt
 
@@ -81,14 +82,23 @@ def plot_by_place(
     return fig
 
 
-def plot_seconds(curves: Mapping[str, tuple[Numbers, Numbers]], teacher: float) -> Figure:
-    """Loss against seconds of training (log scale), a line a method; the teacher's loss dotted."""
+def plot_validation(
+    curves: Mapping[str, tuple[Numbers, Numbers]],
+    xlabel: str,
+    ylabel: str,
+    teacher: float,
+    xscale: Literal["linear", "log"] = "linear",
+) -> Figure:
+    """Validation loss on the way, a line a method; the teacher's loss dotted."""
     fig, ax = figure(8, 4)
-    for style, (name, (seconds, losses)) in zip(LINES, curves.items(), strict=False):
-        ax.plot(seconds, losses, label=name, **style)
+    for style, (name, (x, losses)) in zip(LINES, curves.items(), strict=False):
+        ax.plot(x, losses, label=name, **style)
     ax.axhline(teacher, color=INK, linestyle=":", label="the teacher")
-    ax.set(xscale="log", xlabel="seconds of training, the teacher's passes counted (log scale)")
-    ax.set_ylabel("validation loss\n(nats per character)")
+    ax.set(xscale=xscale, xlabel=xlabel, ylabel=ylabel)
+    if xscale == "log":
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
     fig.legend(loc="outside right upper")
     return fig
 

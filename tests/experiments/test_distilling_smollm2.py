@@ -1,6 +1,7 @@
 """Chapter 12's experiment on SmolLM2, with a small model in the teacher's place."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,9 +34,14 @@ def module(monkeypatch):
         "WINDOW": 16,
         "PART": 32,
         "K": 4,
-        "STEPS": 4,
+        "STEPS": (2, 4),
         "LOOKS": 2,
+        "PROMPT": 4,
+        "WRITTEN": 8,
         "domain": lambda: text,
+        "tokenizer": lambda: SimpleNamespace(
+            decode=lambda tokens: "".join(f"<{t}>" for t in tokens)
+        ),
         "teacher": lambda: model,
     }
     for name, value in small.items():
@@ -45,13 +51,14 @@ def module(monkeypatch):
 
 @pytest.mark.parametrize("method", ["alone", "soft", "mixed"])
 def test_a_slice_of_each_method_has_what_pages_read(method, module, tmp_path):
-    setting = {"method": method, "tokens": 80}
+    setting = {"method": method, "tokens": 80, "steps": 4}
     results = json.loads(json.dumps(EXPERIMENT.run(setting, 0, tmp_path / "run"), allow_nan=False))
     assert results["steps"] == [2, 4]
     assert len(results["block_losses"]) == 6
     assert np.mean(results["block_losses"]) == pytest.approx(results["loss"], abs=1e-4)
     assert sum(n for _, n in results["by_rarity"].values()) == 96
     assert 1 < results["loss"] < 4
+    assert results["wrote"].count("<") + results["wrote"].count("▢") == 8
     assert ("teacher" in results) == ("asking" in results) == (method != "alone")
     if method != "alone":
         assert results["asking"]["tokens"] == 80
@@ -64,10 +71,32 @@ def test_a_slice_of_each_method_has_what_pages_read(method, module, tmp_path):
         assert results["others"] == theirs["others"]
 
 
+def test_counting_is_scored_where_the_students_are(module, tmp_path):
+    counted, alone = (
+        EXPERIMENT.run({"method": m, "tokens": 160, "steps": 4}, 0, tmp_path / m)
+        for m in ("counts", "alone")
+    )
+    assert counted["order"] in module["ORDERS"]
+    assert counted["loss"] < np.log(counted["vocabulary"])
+    assert len(counted["block_losses"]) == len(alone["block_losses"])
+    same = [{k: n for k, (_, n) in r["by_rarity"].items()} for r in (counted, alone)]
+    assert same[0] == same[1]
+
+
 def test_the_methods_begin_differently(module):
-    first = [EXPERIMENT.probe({"method": m, "tokens": 80}) for m in ("alone", "soft", "mixed")]
-    assert len({tuple(losses) for losses in first}) == 3
-    assert all(len(losses) == 3 for losses in first)
+    methods = ("alone", "soft", "mixed", "counts")
+    first = [EXPERIMENT.probe({"method": m, "tokens": 80}) for m in methods]
+    assert len({tuple(losses) for losses in first}) == 4
+    assert [len(losses) for losses in first] == [3, 3, 3, 1]
+
+
+def test_a_token_that_the_student_has_not_is_written_as_a_box(module, monkeypatch):
+    vocabulary = module["student_vocabulary"]()
+    drawn = torch.tensor([[0, vocabulary.other, vocabulary.other, 1]])
+    monkeypatch.setitem(module, "continue_texts", lambda *a, **k: drawn)
+    student = module["new_student"](vocabulary.size, 0)
+    first, second = vocabulary.kept[:2]
+    assert module["write"](student, vocabulary, 0) == f"<{first}>▢▢<{second}>"
 
 
 def test_parts_are_those_of_the_whole_and_asked_once(module, tmp_path, monkeypatch):
@@ -98,17 +127,19 @@ def test_losses_are_those_of_what_the_text_has(module):
     text, vocabulary = module["domain"](), module["student_vocabulary"]()
     targets = vocabulary.trim(text["test"])[1:97]  # whole windows
     known = vocabulary.trim(text["train"][:11])
-    nats = np.where(np.isin(targets, known), 1.0, 5.0)
+    other = targets == vocabulary.other
+    nats = np.where(other, 7.0, np.where(np.isin(targets, known), 1.0, 5.0))
     scored = module["scores"](np.append(nats, 9.0), vocabulary, {"method": "alone", "tokens": 10})
     assert scored["by_rarity"].pop("0") == (5.0, (nats == 5).sum())
+    assert scored["by_rarity"].pop("others") == (7.0, other.sum())
     assert {loss for loss, _ in scored["by_rarity"].values()} == {1.0}
     assert scored["loss"] == pytest.approx(nats.mean())
-    assert scored["others"] == (targets == vocabulary.other).mean()
+    assert scored["others"] == other.mean() > 0
 
 
 def test_amounts_are_whole_parts_and_windows():
     names = EXPERIMENT.run.__globals__
     assert all(amount % names["PART"] == 0 for amount in names["AMOUNTS"])
     assert names["PART"] % names["WINDOW"] == 0  # so that parts are asked as the whole would be
-    assert len(EXPERIMENT.grid) * EXPERIMENT.seeds == 18
     assert set(names["ALPHA"]) == {"alone", "soft", "mixed"}
+    assert all(steps % names["LOOKS"] == 0 for steps in names["STEPS"])

@@ -6,9 +6,9 @@ import pytest
 from course_lib.figures.distilled_gpt import (
     plot_by_place,
     plot_rarity,
-    plot_seconds,
     plot_soft_labels,
     plot_top_k,
+    plot_validation,
     plot_written,
 )
 from course_lib.figures.style import BLUE, ORANGE
@@ -32,9 +32,13 @@ def test_lines_hold_what_they_are_given():
     assert list(ax.lines[0].get_ydata()) == [1.0, 2.0]
     ax = plot_rarity({"soft": {"0": 3.0, "1–5": 2.0}}, "the text").axes[0]
     assert list(ax.lines[0].get_ydata()) == [3.0, 2.0]
-    ax = plot_seconds({"hard": ([1.0, 2.0], [3.0, 2.5])}, 1.5).axes[0]
+    ax = plot_validation({"hard": ([1.0, 2.0], [3.0, 2.5])}, "seconds", "nats", 1.5).axes[0]
     assert list(ax.lines[0].get_xdata()) == [1.0, 2.0]
     assert set(ax.lines[1].get_ydata()) == {1.5}
+    curves = {"hard": ([20.0, 900.0], [3.0, 2.5])}
+    ax = plot_validation(curves, "seconds (log scale)", "nats", 1.5, xscale="log").axes[0]
+    ax.figure.canvas.draw()
+    assert {"50", "100", "200", "500"} < {label.get_text() for label in ax.get_xticklabels()}
     left, right = plot_top_k([1, 2], {"tail": [2.0, 1.5]}, 1.4, [0.4, 0.2]).axes
     assert list(left.lines[0].get_ydata()) == [2.0, 1.5]
     assert list(right.lines[0].get_ydata()) == [0.4, 0.2]
