@@ -142,5 +142,5 @@ def test_amounts_are_whole_parts_and_windows():
     assert all(amount % names["PART"] == 0 for amount in names["AMOUNTS"])
     assert names["PART"] % names["WINDOW"] == 0  # so that parts are asked as the whole would be
     assert set(names["ALPHA"]) == {"alone", "soft", "mixed"}
-    assert len(EXPERIMENT.grid) == 2 + 3 * 2 * 3  # counts; methods, texts, steps
+    assert len(EXPERIMENT.grid) * EXPERIMENT.seeds == (2 + 3 * 2 * 3) * 3  # counts; the students
     assert all(steps % names["LOOKS"] == 0 for steps in names["STEPS"])
