@@ -233,7 +233,7 @@ EXPERIMENT = Experiment(
         *({"method": "hard", "steps": steps} for steps in (3_600, 5_200, 19_000)),
         {"method": "teacher", "steps": 0},
     ),
-    seeds=2,  # a third is to follow: --seeds 3 --resume
+    seeds=3,
     run=run,
     probe=probe,
     texts=(TEXT,),
