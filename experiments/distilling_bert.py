@@ -14,7 +14,9 @@ A sixth shape, THIN, is after as much of the teacher's accuracy as a third of it
 begins with the teacher's own layers and head, so it has no student "alone". "hidden" teaches it the
 teacher's vectors after every second layer, token by token, and nothing else: no label, no
 probability. With the text of IMDB it does so with all word pieces, as the teacher reads them, and
-is trimmed when it is done. Its controls, at equal steps: without that text, and labels alone.
+is trimmed when it is done. Its controls, at equal steps: without that text, and labels alone. As
+vectors are learned at a higher rate and without dropout, so are labels and probabilities in two
+controls more ("trained": "as for vectors").
 
 All other students learn with the word pieces of the training sentences. A row reports the trimmed
 student; `whole` is the same with all 30,522 pieces: those that no training sentence has got no
@@ -83,8 +85,11 @@ from course_lib.training.text_baselines import naive_bayes
 
 STEPS, LONG_STEPS = 260, 776  # of 32 sentences: one and a half times through what is read
 TEACHER_STEPS = 346  # twice through all sentences
-TEACHER, STUDENT = Recipe(lr=5e-5), Recipe(lr=3e-4)
-INSIDE_ALONE = Recipe(lr=1e-3)  # of a student that learns nothing but vectors
+TEACHER = Recipe(lr=5e-5)
+TRAINED = {  # how: the recipe, and the student's dropout
+    "as most": (Recipe(lr=3e-4), 0.1),
+    "as for vectors": (Recipe(lr=1e-3), 0.0),  # the teacher's were made without dropout
+}
 EXTRA = 11_000  # sentences of IMDB
 REVIEWS = 1000  # of IMDB, scored by each seed
 TIMED, TIMED_BATCHES = 40, 3  # sentences alone, and batches of 32, timed by each seed
@@ -225,6 +230,7 @@ def taught(
     method: str,
     model: BertForSequenceClassification,
     steps: int,
+    trained: str,
     seed: int,
     bf16: bool,
 ) -> list[float]:
@@ -232,21 +238,27 @@ def taught(
     teaching = METHODS[method]
     layers = layers_needed(teaching, student.bert.config, model.bert.config)
     lesson = TaughtExamples(lesson.examples, without_layers(lesson.outputs, layers))
-    inside_alone = teaching.inside_first == 1
+    recipe, dropout = TRAINED[trained]
     _, histories = distil(
         student,
         lesson,
         teaching,
         model,
         steps=steps,
-        recipe=INSIDE_ALONE if inside_alone else STUDENT,
-        dropout=0.0 if inside_alone else 0.1,  # the teacher's vectors were made without
+        recipe=recipe,
+        dropout=dropout,
         seed=seed,
         bf16=bf16,
     )
     if any(history.stopped == "interrupted" for history in histories):
         raise KeyboardInterrupt
     return [loss for history in histories for loss in history.train_loss]
+
+
+def way_to_train(setting: Setting) -> str:
+    """Its name in TRAINED; a setting that names none is trained as its method mostly is."""
+    usual = "as for vectors" if setting["method"] == "hidden" else "as most"
+    return setting.get("trained", usual)
 
 
 # --- scores ---------------------------------------------------------------------------------
@@ -352,12 +364,13 @@ def run_student(setting: Setting, seed: int) -> dict[str, Any]:
     """A student is taught, and scored trimmed and with all word pieces."""
     reviews, (model, training) = load_reviews(), teacher()
     method, only_own = setting["method"], setting["text"] == "own"
+    steps, trained = setting["steps"], way_to_train(setting)
     all_pieces = METHODS[method].matching is not None and not only_own
     lesson = own_sentences() if only_own else own_and_imdb(all_pieces)
     whole = new_student(setting["student"], seed, model)
     student = whole if all_pieces else trimmed(whole)
     begin = time.process_time()
-    losses = taught(student, lesson, method, model, setting["steps"], seed, in_bfloat16())
+    losses = taught(student, lesson, method, model, steps, trained, seed, in_bfloat16())
     seconds = time.process_time() - begin
     if all_pieces:
         student = trimmed(whole)
@@ -442,7 +455,8 @@ def probe(setting: Setting) -> list[float]:
         layers = range(len(model.bert.blocks) + 1)
         outputs = teacher_outputs(model, few, layers, Path(folder))
         lesson = TaughtExamples(reviews.trimmed_examples["train"].take(range(PROBED)), outputs)
-        return taught(student, lesson, setting["method"], model, steps=4, seed=0, bf16=False)
+        trained = way_to_train(setting)
+        return taught(student, lesson, setting["method"], model, 4, trained, seed=0, bf16=False)
 
 
 # Who is taught for LONG_STEPS, how, on what; the last three have the steps alone.
@@ -463,6 +477,9 @@ def students() -> Iterator[Setting]:
             yield {"student": shape, "method": method, "text": "own", "steps": STEPS}
     for shape, method, text in LONG:
         yield {"student": shape, "method": method, "text": text, "steps": LONG_STEPS}
+    for method in ("hard", "soft alone"):
+        setting = {"student": THIN, "method": method, "text": "own", "steps": LONG_STEPS}
+        yield setting | {"trained": "as for vectors"}
 
 
 NOT_TAUGHT = ("latency", "naive Bayes", "teacher", "teacher, trimmed")

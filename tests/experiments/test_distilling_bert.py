@@ -47,6 +47,7 @@ SLICES = [
     {"student": "2 slim layers", "text": "own + IMDB"},
     {"student": "3 thin layers", "text": "own + IMDB", "method": "hidden"},
     {"student": "3 thin layers", "text": "own", "method": "hidden"},
+    {"student": "3 thin layers", "method": "hard", "trained": "as for vectors"},
     {"student": "narrow", "method": "soft and hard"},
     {"student": "teacher"},
     {"student": "teacher, trimmed"},
@@ -80,11 +81,27 @@ def test_a_student_without_a_teacher_owes_it_nothing(experiment):
     assert again["train_loss"] == found["train_loss"]
 
 
+def test_labels_can_be_learned_as_vectors_are(experiment):
+    trained = {}
+    for setting in experiment.grid:
+        if setting["student"] == "3 thin layers":
+            way = experiment.run.__globals__["way_to_train"](setting)
+            trained.setdefault(setting["method"], set()).add(way)
+    assert trained["hidden"] == {"as for vectors"}
+    assert trained["hard"] == trained["soft alone"] == {"as most", "as for vectors"}
+    losses = {
+        way: result_of(experiment, student="3 thin layers", method="hard", **asked)["train_loss"]
+        for way, asked in (("most", {}), ("vectors", {"trained": "as for vectors"}))
+    }
+    assert losses["most"] != losses["vectors"]
+
+
 def test_put_back_into_all_pieces_a_student_is_the_one_that_was_trained_with_them(experiment):
     module = experiment.run.__globals__
     reviews, lesson = module["load_reviews"](), module["own_sentences"]()
     model, _ = module["teacher"]()
-    learn = partial(module["taught"], method="soft alone", model=model, steps=2, seed=0, bf16=False)
+    learn = partial(module["taught"], method="soft alone", model=model, steps=2, seed=0)
+    learn = partial(learn, trained="as most", bf16=False)
     whole = module["new_student"]("2 layers", 0, model)
     trimmed = module["trimmed"](whole)
     untrained = predicted_logits(whole, reviews.examples["test"])
