@@ -7,6 +7,7 @@ import pytest
 
 from course_lib.distillation.gap import gap_recovered
 from course_lib.errors import CourseError
+from course_lib.evidence import compare
 
 
 def scores(accuracy, n=2000, seed=0, seeds=1):
@@ -39,6 +40,43 @@ def test_more_seeds_that_differ_widen_the_interval():
         return found.high - found.low
 
     assert width(unsteady) > 1.5 * width(steady)
+
+
+def test_luck_that_both_share_leaves_a_paired_share_alone():
+    teacher, alone = scores(0.9), np.repeat(scores(0.6, seed=1), 5, axis=0)
+    alone[:, :400] = 0
+    for seed in range(5):  # some seeds know some of the sentences, alone or not
+        alone[seed, : 100 * seed] = 1
+    student = np.maximum(alone, scores(0.15, seed=2))
+    paired = gap_recovered(student, alone, teacher, paired_seeds=True)
+    apart = gap_recovered(student, alone, teacher)
+    assert paired.share == apart.share
+    assert paired.high - paired.low < 0.7 * (apart.high - apart.low)
+    assert apart.low < 0 < paired.low
+
+
+def test_a_paired_share_leaves_zero_out_where_the_paired_difference_does():
+    """Its numerator is the difference that `compare` takes, seed by seed."""
+    teacher = scores(0.9, n=500)
+    verdicts = []
+    for trial in range(8):
+        alone = scores(0.6, n=500, seed=10 + trial, seeds=4)
+        knows = scores(0.02 * trial, n=500, seed=30 + trial, seeds=4)
+        student = np.maximum(alone, knows)
+        student[:, :6] = 0  # of little use, it may also do harm
+        share = gap_recovered(student, alone, teacher, paired_seeds=True)
+        difference = compare(student - alone, np.zeros(500), lower_is_better=False)
+        verdicts.append(difference.verdict)
+        if min(abs(difference.low), abs(difference.high)) > 0.002:  # two draws of resamples
+            assert (share.low > 0) == (difference.verdict == "win")
+    assert {"win", "tie"} <= set(verdicts)
+
+
+def test_seeds_without_partners_are_not_paired():
+    with pytest.raises(CourseError, match="3 seeds and the student alone 2"):
+        gap_recovered(
+            scores(0.7, seeds=3), scores(0.6, seeds=2), scores(0.8, seed=1), paired_seeds=True
+        )
 
 
 def test_without_a_gap_there_is_no_share():
