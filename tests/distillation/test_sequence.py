@@ -228,6 +228,15 @@ def test_the_relative_error_by_hand():
     assert relative_error(ours, theirs).tolist() == pytest.approx([4.0, 1.0])
 
 
+def test_the_gradient_of_the_relative_error_points_at_the_teacher_and_stays_out_of_it():
+    ours, theirs = torch.randn(2, 3, 5, requires_grad=True), torch.randn(2, 3, 5)
+    theirs.requires_grad_()
+    relative_error(ours, theirs).sum().backward()
+    squares = theirs.detach().square().sum(-1, keepdim=True)
+    torch.testing.assert_close(ours.grad, 2 * (ours - theirs).detach() / squares)
+    assert theirs.grad is None
+
+
 def test_soft_and_hidden_is_the_sum_of_both(student, teacher, windows):
     model = WithProjection(student, 12)
     scored = scored_after(5, windows)
