@@ -489,7 +489,7 @@ EXPERIMENT = Experiment(
     question="What does a smaller classifier gain from each way to learn from its teacher, and "
     "what does it save?",
     grid=tuple({"student": name, "method": "none"} for name in NOT_TAUGHT) + tuple(students()),
-    seeds=7,  # three more are to follow: --seeds 10 --resume
+    seeds=10,
     run=run,
     probe=probe,
     texts=(),
