@@ -100,8 +100,8 @@ def test_put_back_into_all_pieces_a_student_is_the_one_that_was_trained_with_the
     module = experiment.run.__globals__
     reviews, lesson = module["load_reviews"](), module["own_sentences"]()
     model, _ = module["teacher"]()
-    learn = partial(module["taught"], method="soft alone", model=model, steps=2, seed=0)
-    learn = partial(learn, trained="as most", bf16=False)
+    asked = {"method": "soft alone", "trained": "as most", "steps": 2, "seed": 0, "bf16": False}
+    learn = partial(module["taught"], model=model, **asked)
     whole = module["new_student"]("2 layers", 0, model)
     trimmed = module["trimmed"](whole)
     untrained = predicted_logits(whole, reviews.examples["test"])
